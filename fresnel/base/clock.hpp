@@ -1,0 +1,83 @@
+// Time as a constructor argument, so that tests run in virtual time.
+//
+//   Timer timer(executor, clock);
+//   const bool due = co_await timer.wait_for(100ms);   // false: cancel() came first
+//
+// Thread safety: a Clock may be shared by threads only if its implementation says so (SteadyClock does);
+// a Timer belongs to the thread of its executor.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <map>
+
+#include "fresnel/base/asio.hpp"
+
+namespace fresnel {
+
+using Duration = std::chrono::steady_clock::duration;
+using TimePoint = std::chrono::steady_clock::time_point;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  [[nodiscard]] virtual TimePoint now() const noexcept = 0;
+
+ private:
+  friend class Timer;
+  // Makes `timer` expire at `when`. The timer stays armed until disarm().
+  virtual void arm(asio::steady_timer& timer, TimePoint when) = 0;
+  virtual void disarm(asio::steady_timer& timer) noexcept = 0;
+};
+
+// The machine's monotonic clock. May be shared by any number of threads.
+class SteadyClock final : public Clock {
+ public:
+  [[nodiscard]] TimePoint now() const noexcept override { return std::chrono::steady_clock::now(); }
+
+ private:
+  void arm(asio::steady_timer& timer, TimePoint when) override { timer.expires_at(when); }
+  void disarm(asio::steady_timer& timer) noexcept override { timer.cancel(); }
+};
+
+// Time that moves only when a test says so. One thread only.
+class ManualClock final : public Clock {
+ public:
+  [[nodiscard]] TimePoint now() const noexcept override { return now_; }
+  // Moves time forward; timers that are due wake when the executor runs next.
+  void advance(Duration by);
+  // Moves time to the earliest armed timer and wakes it; false when none is armed.
+  bool advance_to_next();
+  [[nodiscard]] std::size_t armed() const noexcept { return armed_.size(); }
+
+ private:
+  void arm(asio::steady_timer& timer, TimePoint when) override;
+  void disarm(asio::steady_timer& timer) noexcept override;
+
+  TimePoint now_ = TimePoint(std::chrono::hours(1));
+  std::multimap<TimePoint, asio::steady_timer*> armed_;
+};
+
+// One waiter at a time. Destroying the timer cancels the wait.
+class Timer {
+ public:
+  Timer(const Executor& executor, Clock& clock) : clock_(clock), timer_(executor) {}
+  ~Timer() { clock_.disarm(timer_); }
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
+  // True when the time came; false when cancel() (or the coroutine's cancellation) came first.
+  [[nodiscard]] awaitable<bool> wait_until(TimePoint when);
+  [[nodiscard]] awaitable<bool> wait_for(Duration duration);
+  // Waits for cancel(), without a limit.
+  [[nodiscard]] awaitable<void> wait();
+  void cancel() noexcept { clock_.disarm(timer_); }
+
+ private:
+  Clock& clock_;
+  asio::steady_timer timer_;
+};
+
+}  // namespace fresnel
