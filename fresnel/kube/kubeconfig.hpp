@@ -1,0 +1,51 @@
+// Reads kubeconfig files as kubectl does.
+// Source: https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/ and the v1 Config API.
+//
+// - --kubeconfig names the only file, which must exist; otherwise the files of KUBECONFIG are merged and missing ones
+//   are skipped; otherwise ~/.kube/config, which may be missing.
+// - The first file that names a cluster, user or context wins; current-context comes from the first file that sets it.
+// - Relative paths are relative to the file that holds them.
+// - No certificate authority means the system's roots. Skipping verification must be asked for, and excludes a CA.
+//
+// A file that cannot be parsed is an error of load_kubeconfig(). A context that makes no sense is an error of that
+// context only. Messages name the file, the context and the field, and never a secret.
+//
+// Thread safety: plain values.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fresnel/base/error.hpp"
+#include "fresnel/kube/cluster_context.hpp"
+
+namespace fresnel::kube {
+
+struct KubeconfigOptions {
+  std::string explicit_path;  // --kubeconfig, empty: not given
+  std::string env_list;       // $KUBECONFIG: paths with ':' between them
+  std::string home;           // $HOME
+
+  [[nodiscard]] static KubeconfigOptions from_environment(std::string explicit_path = {});
+};
+
+struct KubeconfigEntry {
+  std::string name;                // the context's
+  std::string cluster;             // as written; the cluster may not exist
+  std::string server;              // as written, empty when unknown
+  result<ClusterContext> context;  // or what is wrong with it
+};
+
+struct Kubeconfig {
+  std::vector<KubeconfigEntry> contexts;  // in the order of the files
+  std::string current_context;            // empty: none is set
+  std::vector<std::string> files;         // those that were read
+
+  // The context of that name; the current one when `name` is empty. Errors: not_found, or the context's own.
+  [[nodiscard]] result<ClusterContext> find(std::string_view name = {}) const;
+};
+
+[[nodiscard]] result<Kubeconfig> load_kubeconfig(const KubeconfigOptions& options);
+
+}  // namespace fresnel::kube
