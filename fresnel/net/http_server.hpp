@@ -5,7 +5,11 @@
 //   });
 //   auto bound = server.listen({"127.0.0.1", 0});
 //
-// Thread safety: one thread (that of the executor). The handler runs as a coroutine, one a connection.
+// A handler that throws, or returns without an answer, is answered for with 500; one that returns in the middle of a
+// streamed response has the connection cut, so that the client sees it broken off.
+//
+// Thread safety: one thread (that of the executor). The handler runs as a coroutine, one a connection; stop() cancels
+// those still running, which then end when the executor runs next: what they refer to must live until then.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
@@ -36,7 +40,7 @@ struct ServerRequest {
   std::string target;  // as sent: path and query
   Headers headers;
   std::string body;
-  std::string peer;  // address:port
+  std::string peer;      // address:port
   bool upgrade = false;  // asks for a protocol switch (RFC 9110 section 7.8)
 
   [[nodiscard]] std::string_view path() const noexcept;   // before '?', still percent-encoded
@@ -61,21 +65,22 @@ class HttpExchange {
   virtual awaitable<result<void>> begin(int status, Headers headers) = 0;
   virtual awaitable<result<void>> write(std::string_view bytes) = 0;
   virtual awaitable<result<void>> finish() = 0;
-  // Completes when the client has gone away; run it beside a streamed response that may stay quiet for long.
+  // Completes when the client has gone away (or has closed its side); run it beside a streamed response that may stay
+  // quiet for long. It must have ended before the handler does.
   virtual awaitable<void> wait_for_disconnect() = 0;
-  // The socket, for an upgrade or a tunnel; the exchange is over.
+  // The socket, for an upgrade or a tunnel; the exchange is over. The request stays readable.
   [[nodiscard]] virtual UpgradedSocket take_socket() = 0;
 };
 
 struct HttpServerOptions {
-  std::size_t max_header = 64u << 10;   // bytes; beyond: 431
-  std::size_t max_body = 16u << 20;     // bytes; beyond: 413
-  std::size_t max_connections = 10'000; // beyond: 503 with Retry-After
-  Duration header_timeout = seconds(15);  // from accept or the previous response to a whole request header
+  std::size_t max_header = 64u << 10;     // bytes; beyond: 431
+  std::size_t max_body = 16u << 20;       // bytes; beyond: 413
+  std::size_t max_connections = 10'000;   // beyond: 503 with Retry-After
+  Duration header_timeout = seconds(15);  // from accept to the first byte, and from there to a whole request header
   Duration body_timeout = seconds(60);
-  Duration write_timeout = seconds(30);   // one write that makes no progress
-  Duration keep_alive_timeout = seconds(120);
-  bool reuse_port = false;  // SO_REUSEPORT: several servers, one a thread, on one port
+  Duration write_timeout = seconds(30);        // one write that makes no progress
+  Duration keep_alive_timeout = seconds(120);  // from a response to the first byte of the next request
+  bool reuse_port = false;                     // SO_REUSEPORT: several servers, one a thread, on one port
 };
 
 class HttpServer {
@@ -91,6 +96,7 @@ class HttpServer {
   [[nodiscard]] result<Endpoint> listen(const Endpoint& endpoint);
   // Stops accepting and drops every connection the server still owns (upgraded sockets are their takers').
   void stop();
+  // Connections whose requests are being read or handled; one taken over counts until its handler returns.
   [[nodiscard]] std::size_t connections() const noexcept;
 
  private:
