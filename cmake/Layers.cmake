@@ -1,10 +1,15 @@
-# fresnel_layer(NAME DEPS ...) makes fresnel/NAME/*.cpp an object library. fresnel_NAME carries the usage
-# requirements (includes); fresnel_NAME_link carries the objects of NAME and of everything below it.
+# fresnel_layer(NAME DEPS ...) makes fresnel/NAME/*.cpp an object library. fresnel_NAME compiles the layer's objects;
+# fresnel_NAME_link carries them and those of every layer below it.
 add_library(fresnel_warnings INTERFACE)
-target_compile_options(fresnel_warnings INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Werror)
+target_compile_options(fresnel_warnings INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Werror
+  # GCC 12 counts a designated initializer that leaves members at their defaults as an omission.
+  -Wno-missing-field-initializers)
 if(FRESNEL_SANITIZE)
   add_compile_options(-fsanitize=${FRESNEL_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${FRESNEL_SANITIZE})
+  if(FRESNEL_SANITIZE MATCHES undefined)
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
   if(FRESNEL_SANITIZE MATCHES thread)
     add_compile_options(-Wno-tsan)
   endif()
@@ -21,20 +26,17 @@ function(fresnel_layer name)
   add_library(fresnel_${name} OBJECT ${sources})
   target_include_directories(fresnel_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
   target_link_libraries(fresnel_${name} PUBLIC fresnel_dependencies PRIVATE fresnel_warnings)
-  add_library(fresnel_${name}_link INTERFACE)
-  target_link_libraries(fresnel_${name}_link INTERFACE fresnel_${name} $<TARGET_OBJECTS:fresnel_${name}>)
+
   set(below "")
   foreach(dep IN LISTS arg_DEPS)
     list(APPEND below ${dep} ${FRESNEL_BELOW_${dep}})
   endforeach()
   list(REMOVE_DUPLICATES below)
   set(FRESNEL_BELOW_${name} ${below} PARENT_SCOPE)
-  foreach(dep IN LISTS below)
-    target_link_libraries(fresnel_${name}_link INTERFACE fresnel_${dep} $<TARGET_OBJECTS:fresnel_${dep}>)
+  add_library(fresnel_${name}_link INTERFACE)
+  foreach(layer IN ITEMS ${name} LISTS below)
+    target_link_libraries(fresnel_${name}_link INTERFACE fresnel_${layer} $<TARGET_OBJECTS:fresnel_${layer}>)
   endforeach()
-  if(name STREQUAL "cli")
-    target_link_libraries(fresnel_cli PUBLIC CLI11::CLI11)
-  endif()
   set(FRESNEL_LAYERS ${FRESNEL_LAYERS} ${name} PARENT_SCOPE)
 endfunction()
 
@@ -48,21 +50,8 @@ function(fresnel_library)
   set_target_properties(libfresnel PROPERTIES OUTPUT_NAME fresnel EXPORT_NAME fresnel LINKER_LANGUAGE CXX)
   target_include_directories(libfresnel INTERFACE
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include>)
+  target_compile_features(libfresnel INTERFACE cxx_std_20)
   target_link_libraries(libfresnel PUBLIC fresnel_dependencies)
   add_library(fresnel::fresnel ALIAS libfresnel)
   set(FRESNEL_LIBRARY_LAYERS ${FRESNEL_LAYERS} PARENT_SCOPE)
-endfunction()
-
-# One test program a layer: fresnel/NAME/*_test.cpp -> NAME_test.
-function(fresnel_layer_tests)
-  include(GoogleTest)
-  foreach(layer IN LISTS FRESNEL_LAYERS)
-    file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/fresnel/${layer}/*_test.cpp)
-    if(tests)
-      add_executable(${layer}_test ${tests})
-      target_link_libraries(${layer}_test PRIVATE fresnel_${layer}_link fresnel_warnings GTest::gmock_main)
-      gtest_discover_tests(${layer}_test DISCOVERY_MODE PRE_TEST
-        PROPERTIES LABELS unit TIMEOUT 120)
-    endif()
-  endforeach()
 endfunction()
