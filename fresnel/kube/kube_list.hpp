@@ -22,23 +22,24 @@
 
 #include "fresnel/base/error.hpp"
 #include "fresnel/base/shared_bytes.hpp"
+#include "fresnel/kube/watch_event.hpp"
 
 namespace fresnel::kube {
 
 struct KubeObject {
-  std::string uid;
-  std::string resource_version;
-  std::string cluster;
-  SharedBytes json;
+  std::string uid = {};
+  std::string resource_version = {};
+  std::string cluster = {};
+  SharedBytes json = {};
 };
 
 struct KubeListSnapshot {
-  std::string kind;         // "PodList"
-  std::string api_version;  // "v1"
-  std::string resource_version;
-  std::string continue_token;                        // empty: the list was whole
-  std::optional<std::int64_t> remaining_item_count;  // not given by the server: none
-  std::vector<std::shared_ptr<const KubeObject>> items;
+  std::string kind = {};         // "PodList"
+  std::string api_version = {};  // "v1"
+  std::string resource_version = {};
+  std::string continue_token = {};                        // empty: the list was whole
+  std::optional<std::int64_t> remaining_item_count = {};  // not given by the server: none
+  std::vector<std::shared_ptr<const KubeObject>> items = {};
 };
 
 class KubeList {
@@ -57,6 +58,7 @@ class KubeList {
   [[nodiscard]] result<void> set(std::string_view list_json);
   // Applies one watch event: {"type":"ADDED","object":{...}}.
   Outcome apply_update(std::string_view event_json);
+  Outcome apply_update(const WatchEvent& event);
 
   // Null before the first list.
   [[nodiscard]] const Snapshot& snapshot() const noexcept { return snapshot_; }
@@ -67,8 +69,8 @@ class KubeList {
   void on_error(std::function<void(const Error&)> listener) { failed_ = std::move(listener); }
 
  private:
-  void publish(Snapshot next);
-  Outcome report(Error error);
+  void publish(KubeListSnapshot next);
+  Outcome report(const Error& error);
 
   std::string cluster_;
   Snapshot snapshot_;
