@@ -1,0 +1,45 @@
+# How tests are made. A ctest named here is either one case of a layer's unit tests (label unit), or a whole program
+# (label system, and kube when it starts a real kube-apiserver).
+include(GoogleTest)
+
+# What tests and benchmarks are compiled with: -O1 halves their compile time in a release build and hides nothing, the
+# code under test being compiled as it ships.
+add_library(fresnel_test_options INTERFACE)
+target_compile_options(fresnel_test_options INTERFACE $<$<CONFIG:Release>:-O1>)
+target_link_libraries(fresnel_test_options INTERFACE fresnel_warnings)
+
+# One test program a layer: fresnel/NAME/*_test.cpp -> NAME_test.
+function(fresnel_layer_tests)
+  foreach(layer IN LISTS FRESNEL_LAYERS)
+    file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/fresnel/${layer}/*_test.cpp)
+    if(tests)
+      add_executable(${layer}_test ${tests})
+      target_link_libraries(${layer}_test PRIVATE fresnel_${layer}_link fresnel_test_options GTest::gmock_main)
+      gtest_discover_tests(${layer}_test DISCOVERY_MODE PRE_TEST PROPERTIES LABELS unit TIMEOUT 120)
+    endif()
+  endforeach()
+endfunction()
+
+# fresnel_system_test(NAME SOURCES a.cpp ... [KUBE] [TIMEOUT seconds] [STANDALONE])
+# A program of GoogleTest cases against libfresnel, tests/support and the `fresnel` binary (macro FRESNEL_BINARY), run
+# as one ctest so that its cases can share a server. KUBE: it uses the real kube-apiserver; those run one at a time.
+# STANDALONE: it needs only the base layer, and not the binary.
+function(fresnel_system_test name)
+  cmake_parse_arguments(arg "KUBE;STANDALONE" "TIMEOUT" "SOURCES" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE fresnel_test_support fresnel_test_options GTest::gmock_main)
+  if(arg_STANDALONE)
+    target_link_libraries(${name} PRIVATE fresnel_base_link)
+  else()
+    target_link_libraries(${name} PRIVATE libfresnel)
+    add_dependencies(${name} fresnel)
+  endif()
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS system TIMEOUT ${arg_TIMEOUT})
+  if(arg_KUBE)
+    set_tests_properties(${name} PROPERTIES LABELS "system;kube" RESOURCE_LOCK kube_apiserver)
+  endif()
+endfunction()
