@@ -20,6 +20,8 @@ class SharedBytes {
   [[nodiscard]] std::string_view view() const noexcept { return bytes_ ? std::string_view(*bytes_) : std::string_view(); }
   [[nodiscard]] std::size_t size() const noexcept { return bytes_ ? bytes_->size() : 0; }
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+  // Bytes that may be read from view().data() on; what lies behind size() has no meaning.
+  [[nodiscard]] std::size_t capacity() const noexcept { return bytes_ ? bytes_->capacity() : 0; }
 
   friend bool operator==(const SharedBytes& a, const SharedBytes& b) noexcept { return a.view() == b.view(); }
 

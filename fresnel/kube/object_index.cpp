@@ -1,0 +1,87 @@
+#include "fresnel/kube/object_index.hpp"
+
+#include <algorithm>
+#include <unordered_set>
+
+namespace fresnel::kube {
+namespace {
+
+std::uint64_t version_of(const WatchEvent& event) { return parse_resource_version(event.resource_version).value_or(0); }
+
+void sort_by_version(std::vector<WatchEvent>& events) {
+  std::stable_sort(events.begin(), events.end(),
+                   [](const WatchEvent& a, const WatchEvent& b) { return version_of(a) < version_of(b); });
+}
+
+struct Deletion {
+  const WatchEvent* object;
+  std::uint64_t before;  // the version of an object recreated with the same name: the deletion came earlier
+};
+
+}  // namespace
+
+std::string object_identity(const WatchEvent& event) {
+  return event.uid.empty() ? event.namespace_ + "/" + event.name : event.uid;
+}
+
+void ObjectIndex::apply(const WatchEvent& event) {
+  if (!event.changes_an_object()) return;
+  if (event.type == WatchEvent::Type::deleted) {
+    objects_.erase(object_identity(event));
+  } else {
+    objects_.insert_or_assign(object_identity(event), event);
+  }
+}
+
+const WatchEvent* ObjectIndex::find(const std::string& identity) const {
+  const auto it = objects_.find(identity);
+  return it == objects_.end() ? nullptr : &it->second;
+}
+
+std::vector<WatchEvent> ObjectIndex::snapshot() const {
+  std::vector<WatchEvent> events;
+  events.reserve(objects_.size());
+  for (const auto& [identity, event] : objects_) events.push_back(with_type(event, WatchEvent::Type::added));
+  sort_by_version(events);
+  return events;
+}
+
+std::vector<WatchEvent> relist_difference(const ObjectIndex& known, std::string_view last_version,
+                                          const ListPage& list) {
+  std::vector<WatchEvent> events;
+  std::unordered_set<std::string> listed;
+  std::unordered_set<std::uint64_t> used;
+  std::unordered_map<std::string, std::uint64_t> recreated;  // namespace/name -> version of the new object
+  for (const auto& item : list.items) {
+    const std::string identity = object_identity(item);
+    listed.insert(identity);
+    const WatchEvent* old = known.find(identity);
+    if (old != nullptr && old->resource_version == item.resource_version) continue;
+    used.insert(version_of(item));
+    if (old == nullptr) recreated[item.namespace_ + "/" + item.name] = version_of(item);
+    events.push_back(with_type(item, old == nullptr ? WatchEvent::Type::added : WatchEvent::Type::modified));
+  }
+
+  const std::uint64_t list_version = parse_resource_version(list.resource_version).value_or(0);
+  std::vector<Deletion> deletions;
+  for (const auto& [identity, event] : known) {
+    if (listed.contains(identity)) continue;
+    const auto it = recreated.find(event.namespace_ + "/" + event.name);
+    deletions.push_back({&event, it == recreated.end() ? list_version + 1 : it->second});
+  }
+  // Earliest deadline first finds a place for each whenever there is one.
+  std::sort(deletions.begin(), deletions.end(), [](const Deletion& a, const Deletion& b) {
+    return a.before != b.before ? a.before < b.before : version_of(*a.object) < version_of(*b.object);
+  });
+  std::uint64_t version = parse_resource_version(last_version).value_or(0);
+  if (version >= list_version) version = 0;  // the server's history was rewound
+  for (const Deletion& deletion : deletions) {
+    do ++version;
+    while (used.contains(version));
+    events.push_back(with_type_and_version(*deletion.object, WatchEvent::Type::deleted, std::to_string(version)));
+  }
+  sort_by_version(events);
+  return events;
+}
+
+}  // namespace fresnel::kube

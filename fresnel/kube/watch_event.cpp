@@ -1,0 +1,232 @@
+#include "fresnel/kube/watch_event.hpp"
+
+#include <simdjson.h>
+
+#include <array>
+#include <charconv>
+#include <utility>
+
+namespace fresnel::kube {
+namespace {
+
+namespace ondemand = simdjson::ondemand;
+
+constexpr std::array<std::pair<std::string_view, WatchEvent::Type>, 5> kTypes{{
+    {"ADDED", WatchEvent::Type::added},
+    {"MODIFIED", WatchEvent::Type::modified},
+    {"DELETED", WatchEvent::Type::deleted},
+    {"BOOKMARK", WatchEvent::Type::bookmark},
+    {"ERROR", WatchEvent::Type::error},
+}};
+
+// Extracts an event's fields from the text that starts at `base`. simdjson throws on malformed text.
+class Extractor {
+ public:
+  Extractor(WatchEvent& event, const char* base) : event_(event), base_(base) {}
+
+  void read_event(ondemand::document& document) {
+    for (auto field : document.get_object()) {
+      const auto key = field.key().value();
+      if (key == "type") {
+        set_type(text_of(field.value()));
+      } else if (key == "object") {
+        auto object = field.value().get_object().value();
+        event_.object = range(trimmed(object.raw_json()));
+        if (object.reset().error() == simdjson::SUCCESS) read_object(object);
+      }
+    }
+  }
+
+ private:
+  static std::string_view trimmed(std::string_view text) {
+    while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
+    return text;
+  }
+
+  // The text between a string's quotes, as it stands in the bytes. What is read here (types, names, uids, versions)
+  // is never escaped. Empty for values that are no strings.
+  static std::string_view text_of(ondemand::value value) {
+    const std::string_view token = trimmed(value.raw_json_token());
+    if (token.size() < 2 || token.front() != '"') return {};
+    return token.substr(1, token.size() - 2);
+  }
+
+  [[nodiscard]] ByteRange range(std::string_view part) const {
+    return {static_cast<std::size_t>(part.data() - base_), part.size()};
+  }
+
+  void set_type(std::string_view type) {
+    for (const auto& [name, value] : kTypes) {
+      if (name == type) event_.type = value;
+    }
+  }
+
+  void read_object(ondemand::object& object) {
+    for (auto field : object) {
+      const auto key = field.key().value();
+      if (key == "metadata") {
+        read_metadata(field.value());
+      } else if (key == "kind") {
+        event_.is_table = text_of(field.value()) == "Table";
+      } else if (key == "code") {
+        std::int64_t code = 0;
+        if (field.value().get_int64().get(code) == simdjson::SUCCESS) event_.status_code = static_cast<int>(code);
+      } else if (key == "columnDefinitions") {
+        read_columns(field.value());
+      } else if (key == "rows") {
+        read_rows(field.value());
+      }
+    }
+  }
+
+  void read_columns(ondemand::value value) {
+    if (value.type().value() == ondemand::json_type::array) {
+      auto array = value.get_array().value();
+      event_.columns_place = range(trimmed(array.raw_json()));
+      event_.has_columns = event_.columns_place.size > 2;
+    } else {
+      event_.columns_place = range(trimmed(value.raw_json_token()));  // null in every event but the first
+    }
+  }
+
+  // A Table holds its identity in its one row's object; what the Table's own metadata said is replaced.
+  void read_rows(ondemand::value value) {
+    if (value.type().value() != ondemand::json_type::array) return;
+    for (auto row : value.get_array()) {
+      for (auto field : row.get_object()) {
+        if (!(field.key().value() == "object")) continue;
+        for (auto part : field.value().get_object()) {
+          if (part.key().value() == "metadata") read_metadata(part.value());
+        }
+      }
+    }
+  }
+
+  void read_metadata(ondemand::value value) {
+    for (auto field : value.get_object()) {
+      const auto key = field.key().value();
+      if (key == "resourceVersion") {
+        const auto text = text_of(field.value());
+        event_.resource_version = text;
+        event_.resource_version_place = text.empty() ? ByteRange{} : range(text);
+      } else if (key == "uid") {
+        event_.uid = text_of(field.value());
+      } else if (key == "namespace") {
+        event_.namespace_ = text_of(field.value());
+      } else if (key == "name") {
+        event_.name = text_of(field.value());
+      }
+    }
+  }
+
+  WatchEvent& event_;
+  const char* base_;
+};
+
+Error malformed(std::string_view why) {
+  return Error{Errc::protocol, "a watch event is no JSON object with type and object: " + std::string(why)};
+}
+
+std::string padded(std::size_t size) {
+  std::string text;
+  text.reserve(size + kParserPadding);
+  return text;
+}
+
+WatchEvent parsed_or_unknown(std::string text) {
+  auto event = parse_watch_event(SharedBytes(std::move(text)));
+  return event ? *std::move(event) : WatchEvent{};
+}
+
+}  // namespace
+
+std::string_view to_string(WatchEvent::Type type) noexcept {
+  for (const auto& [name, value] : kTypes) {
+    if (value == type) return name;
+  }
+  return "UNKNOWN";
+}
+
+result<WatchEvent> parse_watch_event(SharedBytes bytes) {
+  static thread_local ondemand::parser parser;
+  WatchEvent event;
+  const std::string_view text = bytes.view();
+  // simdjson stops at what it needs and would pass a text without its last brace.
+  const auto last = text.find_last_not_of(" \t\r\n");
+  if (last == std::string_view::npos || text[last] != '}') return malformed("it does not end with a brace");
+  try {
+    ondemand::document document;
+    simdjson::padded_string copy;
+    if (bytes.capacity() >= text.size() + simdjson::SIMDJSON_PADDING) {
+      document = parser.iterate(text.data(), text.size(), bytes.capacity());
+      Extractor(event, text.data()).read_event(document);
+    } else {
+      copy = simdjson::padded_string(text);
+      document = parser.iterate(copy);
+      Extractor(event, copy.data()).read_event(document);
+    }
+  } catch (const simdjson::simdjson_error& error) {
+    return malformed(error.what());
+  }
+  if (event.object.size == 0) return malformed("there is no object");
+  event.bytes = std::move(bytes);
+  return event;
+}
+
+std::string make_event_text(WatchEvent::Type type, std::string_view object, std::string_view kind,
+                            std::string_view api_version) {
+  std::string text = padded(object.size() + kind.size() + api_version.size() + 64);
+  text.append(R"({"type":")").append(to_string(type)).append(R"(","object":)");
+  const bool typed = object.find(R"("kind":)") < object.find(R"("metadata":)") && object.starts_with("{\"");
+  if (typed || kind.empty() || !object.starts_with('{')) {
+    text.append(object);
+  } else {
+    text.append(R"({"kind":")").append(kind).append(R"(","apiVersion":")").append(api_version).append(R"(",)");
+    text.append(object.substr(1));
+  }
+  text.push_back('}');
+  return text;
+}
+
+WatchEvent with_type(const WatchEvent& event, WatchEvent::Type type) {
+  if (event.type == type) return event;
+  return parsed_or_unknown(make_event_text(type, event.object_view(), {}, {}));
+}
+
+WatchEvent with_type_and_version(const WatchEvent& event, WatchEvent::Type type, std::string_view resource_version) {
+  const ByteRange place = event.resource_version_place;
+  if (place.size == 0 || event.resource_version == resource_version) return with_type(event, type);
+  std::string object(event.object_view());
+  object.replace(place.offset - event.object.offset, place.size, resource_version);
+  return parsed_or_unknown(make_event_text(type, object, {}, {}));
+}
+
+WatchEvent with_columns(const WatchEvent& event, std::string_view columns) {
+  if (!event.is_table || event.has_columns || columns.empty()) return event;
+  const std::string_view all = event.bytes.view();
+  std::string text = padded(all.size() + columns.size() + 32);
+  if (event.columns_place.size > 0) {
+    text.append(all.substr(0, event.columns_place.offset)).append(columns);
+    text.append(all.substr(event.columns_place.offset + event.columns_place.size));
+  } else {
+    text.append(all.substr(0, event.object.offset + 1)).append(R"("columnDefinitions":)").append(columns);
+    text.append(",").append(all.substr(event.object.offset + 1));
+  }
+  return parsed_or_unknown(std::move(text));
+}
+
+WatchEvent make_expired_event(std::string_view message) {
+  std::string text = padded(message.size() + 160);
+  text.append(R"({"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",)");
+  text.append(R"("message":")").append(message).append(R"(","reason":"Expired","code":410}})");
+  return parsed_or_unknown(std::move(text));
+}
+
+std::optional<std::uint64_t> parse_resource_version(std::string_view text) noexcept {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size() || number == 0) return std::nullopt;
+  return number;
+}
+
+}  // namespace fresnel::kube

@@ -1,0 +1,184 @@
+#include "fresnel/kube/watch_event.hpp"
+
+#include <gtest/gtest.h>
+
+#include "fresnel/kube/list_page.hpp"
+#include "fresnel/kube/watch_decoder.hpp"
+
+namespace fresnel::kube {
+namespace {
+
+using Type = WatchEvent::Type;
+
+constexpr std::string_view kPod =
+    R"({"type":"MODIFIED","object":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web-0","namespace":"shop",)"
+    R"("uid":"u-1","resourceVersion":"42","labels":{"uid":"no","name":"no"}},"spec":{"name":"no"}}})";
+constexpr std::string_view kRow =
+    R"({"type":"ADDED","object":{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"7"},)"
+    R"("columnDefinitions":null,"rows":[{"cells":["a"],"object":{"kind":"PartialObjectMetadata","metadata":)"
+    R"({"name":"web-0","uid":"u-1","resourceVersion":"42"}}}]}})";
+
+WatchEvent parse(std::string_view text) { return parse_watch_event(SharedBytes(text)).value(); }
+
+TEST(WatchEvent, ExtractsTheObjectsIdentityOnly) {
+  const auto event = parse(kPod);
+  EXPECT_EQ(event.type, Type::modified);
+  EXPECT_EQ(event.uid, "u-1");
+  EXPECT_EQ(event.namespace_, "shop");
+  EXPECT_EQ(event.name, "web-0");
+  EXPECT_EQ(event.resource_version, "42");
+  EXPECT_TRUE(event.object_view().starts_with(R"({"kind":"Pod")"));
+  EXPECT_TRUE(event.object_view().ends_with("}}"));
+}
+
+TEST(WatchEvent, PaddedTextIsParsedInPlaceAlike) {
+  std::string text(kPod);
+  text.reserve(text.size() + kParserPadding);
+  const auto event = parse_watch_event(SharedBytes(std::move(text))).value();
+  EXPECT_EQ(event.uid, "u-1");
+  EXPECT_EQ(event.bytes.view().substr(event.resource_version_place.offset, event.resource_version_place.size), "42");
+}
+
+TEST(WatchEvent, ATableIsKnownByItsRow) {
+  const auto event = parse(kRow);
+  EXPECT_TRUE(event.is_table);
+  EXPECT_FALSE(event.has_columns);
+  EXPECT_EQ(event.uid, "u-1");
+  EXPECT_EQ(event.resource_version, "42");
+}
+
+TEST(WatchEvent, ColumnsReplaceNullAndAreNotPutTwice) {
+  const auto event = with_columns(parse(kRow), R"([{"name":"Name"}])");
+  EXPECT_TRUE(event.has_columns);
+  EXPECT_EQ(event.uid, "u-1");
+  EXPECT_EQ(with_columns(event, R"([{"name":"Other"}])").bytes.view(), event.bytes.view());
+}
+
+TEST(WatchEvent, ColumnsAreAddedWhereTheFieldIsAbsent) {
+  const auto bare = parse(R"({"type":"ADDED","object":{"kind":"Table","rows":[{"object":{"metadata":{"uid":"u"}}}]}})");
+  const auto event = with_columns(bare, R"([{"name":"Name"}])");
+  EXPECT_EQ(event.bytes.view().substr(event.columns_place.offset, event.columns_place.size), R"([{"name":"Name"}])");
+}
+
+TEST(WatchEvent, AnErrorCarriesItsStatusCode) {
+  const auto event = make_expired_event("too old resource version: 1 (9)");
+  EXPECT_EQ(event.type, Type::error);
+  EXPECT_EQ(event.status_code, 410);
+  EXPECT_TRUE(event.resource_version.empty());
+}
+
+TEST(WatchEvent, UnknownTypesAreValues) {
+  EXPECT_EQ(parse(R"({"type":"PATCHED","object":{"metadata":{"uid":"u"}}})").type, Type::unknown);
+  EXPECT_EQ(parse(R"({"object":{"metadata":{"uid":"u"}}})").type, Type::unknown);
+}
+
+TEST(WatchEvent, MalformedTextIsAnError) {
+  for (const std::string_view text : {"", "{", "null", "[]", "{}", R"({"type":"ADDED"})",
+                                      R"({"type":"ADDED","object":5})", R"({"type":"ADDED","object":{}})x",
+        R"({"type":"ADDED","object":{"metadata":{"uid":"u"})",
+                                      R"({"type":"ADDED","object":{"metadata":[}}})"}) {
+    EXPECT_FALSE(parse_watch_event(SharedBytes(text)).has_value()) << text;
+  }
+}
+
+TEST(WatchEvent, RewritesTypeAndVersion) {
+  const auto event = with_type_and_version(parse(kPod), Type::deleted, "1234");
+  EXPECT_EQ(event.type, Type::deleted);
+  EXPECT_EQ(event.resource_version, "1234");
+  EXPECT_EQ(event.uid, "u-1");
+  EXPECT_NE(event.bytes.view().find(R"("resourceVersion":"1234")"), std::string_view::npos);
+  const auto row = with_type_and_version(parse(kRow), Type::deleted, "50");
+  EXPECT_EQ(row.resource_version, "50");
+  EXPECT_EQ(row.type, Type::deleted);
+}
+
+TEST(WatchEvent, TheSameTypeSharesTheText) {
+  const auto event = parse(kPod);
+  EXPECT_EQ(with_type(event, Type::modified).bytes.view().data(), event.bytes.view().data());
+}
+
+TEST(ResourceVersion, OnlyPositiveNumbersAreVersions) {
+  EXPECT_EQ(parse_resource_version("215"), 215u);
+  for (const std::string_view text : {"", "0", "undefined", "null", "-1", "12x", " 12", "99999999999999999999999"}) {
+    EXPECT_FALSE(parse_resource_version(text).has_value()) << text;
+  }
+}
+
+TEST(WatchDecoder, JoinsPiecesOfAnySize) {
+  const std::string body = std::string(kPod) + "\n" + std::string(kRow) + "\r\n\n" + std::string(kPod) + "\n";
+  for (std::size_t piece = 1; piece < body.size(); piece += 7) {
+    WatchDecoder decoder;
+    std::vector<WatchEvent> events;
+    for (std::size_t at = 0; at < body.size(); at += piece) {
+      ASSERT_TRUE(decoder.decode(std::string_view(body).substr(at, piece), events).has_value());
+    }
+    ASSERT_EQ(events.size(), 3u);
+    EXPECT_EQ(events[0].bytes.view(), kPod);
+    EXPECT_EQ(events[1].bytes.view(), kRow);
+    EXPECT_FALSE(decoder.inside_a_line());
+  }
+}
+
+TEST(WatchDecoder, ATruncatedLineIsNoEvent) {
+  WatchDecoder decoder;
+  std::vector<WatchEvent> events;
+  ASSERT_TRUE(decoder.decode(kPod, events).has_value());
+  EXPECT_TRUE(events.empty());
+  EXPECT_TRUE(decoder.inside_a_line());
+}
+
+TEST(WatchDecoder, RefusesGarbageAndWhatIsTooLarge) {
+  std::vector<WatchEvent> events;
+  WatchDecoder decoder;
+  EXPECT_EQ(decoder.decode("garbage\n", events).error().code, Errc::protocol);
+  WatchDecoder small(64);
+  EXPECT_EQ(small.decode(kPod, events).error().code, Errc::too_large);
+  EXPECT_TRUE(events.empty());
+}
+
+TEST(ListPage, TypedItemsGetTheirKind) {
+  const auto page =
+      parse_list_page(R"({"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"9","continue":"t"},)"
+                      R"("items":[{"metadata":{"name":"a","uid":"u","resourceVersion":"3"}}]})")
+          .value();
+  EXPECT_EQ(page.resource_version, "9");
+  EXPECT_EQ(page.continue_token, "t");
+  ASSERT_EQ(page.items.size(), 1u);
+  EXPECT_EQ(
+      page.items[0].bytes.view(),
+      R"({"type":"ADDED","object":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","uid":"u","resourceVersion":"3"}}})");
+}
+
+TEST(ListPage, CustomResourcesKeepTheirsAndMayComeFirst) {
+  const auto page =
+      parse_list_page(R"({"apiVersion":"x.io/v1","items":[{"apiVersion":"x.io/v1","kind":"Gadget","metadata":)"
+                      R"({"name":"a","uid":"u","resourceVersion":"3"}}],"kind":"GadgetList",)"
+                      R"("metadata":{"resourceVersion":"9"}})")
+          .value();
+  ASSERT_EQ(page.items.size(), 1u);
+  EXPECT_EQ(page.items[0].object_view(),
+            R"({"apiVersion":"x.io/v1","kind":"Gadget","metadata":{"name":"a","uid":"u","resourceVersion":"3"}})");
+}
+
+TEST(ListPage, ATablesRowsBecomeEvents) {
+  const auto page =
+      parse_list_page(R"({"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"9"},)"
+                      R"("columnDefinitions":[{"name":"Name"}],"rows":[{"cells":["a"],"object":{"metadata":)"
+                      R"({"name":"a","uid":"u","resourceVersion":"3"}}}]})")
+          .value();
+  EXPECT_EQ(page.columns, R"([{"name":"Name"}])");
+  ASSERT_EQ(page.items.size(), 1u);
+  EXPECT_EQ(page.items[0].uid, "u");
+  EXPECT_TRUE(page.items[0].is_table);
+}
+
+TEST(ListPage, NullItemsAreAnEmptyListAndOtherKindsAreErrors) {
+  EXPECT_TRUE(parse_list_page(R"({"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"9"},"items":null})")
+                  .value()
+                  .items.empty());
+  EXPECT_FALSE(parse_list_page(R"({"kind":"Status","apiVersion":"v1","metadata":{}})").has_value());
+  EXPECT_FALSE(parse_list_page("<html>").has_value());
+}
+
+}  // namespace
+}  // namespace fresnel::kube

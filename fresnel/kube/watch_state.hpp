@@ -1,0 +1,120 @@
+// The watch as a pure state machine: next(State, Input) -> Transition. No I/O, no clock, no random source; Watcher is
+// its driver. Sources: Kubernetes API concepts, "Efficient detection of changes" and "410 Gone responses".
+//
+//   Empty --Start--> Listing --ListDone--> Watching --WatchEnded--> Watching        (the server's timeout, at once)
+//                       |                     |------ error ------> Backoff --TimerFired--> Watching at the same
+//                       version |                     |------ 410 --------> Relisting --ListDone--> Watching
+//                       '--- error --> Backoff --TimerFired--> Listing
+//   every state --Stop--> Stopped
+//
+// A version to watch from is only ever taken from a list, an object or a BOOKMARK, never from an ERROR event.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "fresnel/base/clock.hpp"
+#include "fresnel/base/error.hpp"
+
+namespace fresnel::kube {
+
+// Where a watch continues after a pause.
+struct ResumeList {};  // nothing listed yet
+struct ResumeRelist {  // what is known ends at this version, which is no longer available
+  std::string last_version;
+};
+struct ResumeWatch {
+  std::string version;
+  std::string catch_up_to = {};
+};
+using Resume = std::variant<ResumeList, ResumeRelist, ResumeWatch>;
+
+struct Empty {};
+
+// The first list. Failure: Backoff, then here again.
+struct Listing {};
+
+// A list after a 410: its difference to what is known becomes events. Failure: Backoff, then here again.
+struct Relisting {
+  std::string last_version;
+};
+
+// Following changes from `version` on. Failure: Backoff, then here again at the version reached; a 410: Relisting.
+struct Watching {
+  std::string version;
+  // Set while the watch replays what happened before the list (it started at an older version that a subscriber
+  // asked for): the list's version. A 410 then costs only that replay: the watch starts again from here.
+  std::string catch_up_to = {};
+  bool opened = false;
+  int events = 0;          // since the watch was opened
+  int instant_closes = 0;  // in a row: clean ends without an event, within a second
+};
+
+// Waiting before the next attempt.
+struct BackingOff {
+  Resume resume;
+  int instant_closes = 0;
+};
+
+struct Stopped {};
+
+using WatchState = std::variant<Empty, Listing, Relisting, Watching, BackingOff, Stopped>;
+
+// What happens to a watch.
+struct Start {};
+struct ListDone {
+  std::string version;        // the list's
+  std::string start_version;  // watch from here on although the list is newer; empty: from the list's
+};
+struct ListFailed {
+  Error error;
+};
+struct WatchOpened {};
+struct EventSeen {  // ADDED, MODIFIED, DELETED, BOOKMARK
+  std::string_view version;
+};
+struct ErrorSeen {  // an ERROR event, as the Error that its Status stands for
+  Error error;
+};
+struct WatchEnded {            // the response ended or could not be opened
+  std::optional<Error> error;  // none: a clean end
+  Duration lived;              // since it was opened
+};
+struct TimerFired {};
+struct Stop {};
+using WatchInput =
+    std::variant<Start, ListDone, ListFailed, WatchOpened, EventSeen, ErrorSeen, WatchEnded, TimerFired, Stop>;
+
+// What the driver does next; exactly one of these.
+struct DoList {};
+struct DoWatch {
+  std::string version;
+};
+struct DoRead {};  // go on with the open watch
+struct DoSleep {
+  std::optional<Duration> fixed;  // none: the next step of the exponential backoff
+};
+struct DoFinish {};
+using WatchEffect = std::variant<DoList, DoWatch, DoRead, DoSleep, DoFinish>;
+
+struct Transition {
+  WatchState state;
+  WatchEffect effect;
+  std::optional<Error> report = {};  // to tell subscribers: the watch is not live, and why
+  bool connected = false;            // to tell subscribers: the watch is live
+  bool start_lost = false;           // the older start version was gone: what is known begins at the list
+  bool reset_backoff = false;        // the watch had been healthy for a minute
+};
+
+inline constexpr Duration kHealthyAfter = seconds(60);
+inline constexpr Duration kInstantClose = seconds(1);
+inline constexpr int kInstantClosesBeforeRelist = 3;
+inline constexpr Duration kSlowRetry = seconds(30);  // after 401, 403, 404: only a change of rights or types helps
+
+[[nodiscard]] Transition next(WatchState state, WatchInput input);
+
+// 410 Gone as a status code, or Expired or Gone as the Status' reason.
+[[nodiscard]] bool is_gone(const Error& error) noexcept;
+
+}  // namespace fresnel::kube

@@ -1,0 +1,275 @@
+#include "fresnel/kube/watcher.hpp"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <deque>
+#include <map>
+#include <optional>
+
+namespace fresnel::kube {
+namespace {
+
+// An API server's answers in the order in which they are asked for; each request is recorded.
+class ScriptedTransport : public net::HttpTransport {
+ public:
+  struct Answer {
+    int status = 200;
+    std::string body;
+    bool stays_open = false;         // after the body, until the test ends it
+    std::optional<Error> failure{};  // instead of an answer
+  };
+
+  explicit ScriptedTransport(const Executor& executor, Clock& clock) : executor_(executor), clock_(clock) {}
+
+  awaitable<result<std::unique_ptr<net::HttpResponse>>> open(net::HttpRequest request) override {
+    requests.push_back(request.url.substr(request.url.find("/api")));
+    if (answers.empty()) co_return Error{Errc::connect_failed, "nothing more is scripted"};
+    Answer answer = std::move(answers.front());
+    answers.pop_front();
+    if (answer.failure) co_return *answer.failure;
+    std::unique_ptr<net::HttpResponse> response = std::make_unique<Response>(*this, std::move(answer));
+    co_return response;
+  }
+
+  std::deque<Answer> answers;
+  std::vector<std::string> requests;
+  int open_responses = 0;
+
+ private:
+  class Response : public net::HttpResponse {
+   public:
+    Response(ScriptedTransport& owner, Answer answer)
+        : owner_(owner), answer_(std::move(answer)), end_(owner.executor_, owner.clock_) {
+      ++owner_.open_responses;
+    }
+    ~Response() override { --owner_.open_responses; }
+    int status() const noexcept override { return answer_.status; }
+    const net::Headers& headers() const noexcept override { return headers_; }
+    awaitable<result<std::string>> read() override {
+      if (!answer_.body.empty()) co_return std::exchange(answer_.body, {});
+      if (answer_.stays_open) co_await end_.wait();
+      co_return std::string();
+    }
+
+   private:
+    ScriptedTransport& owner_;
+    Answer answer_;
+    net::Headers headers_;
+    Timer end_;
+  };
+
+  Executor executor_;
+  Clock& clock_;
+};
+
+std::string pod(std::string_view name, int version) {
+  return R"({"metadata":{"name":")" + std::string(name) + R"(","uid":"uid-)" + std::string(name) +
+         R"(","resourceVersion":")" + std::to_string(version) + R"("}})";
+}
+
+std::string list(int version, const std::vector<std::string>& items, std::string_view token = "") {
+  std::string text = R"({"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":")" +
+                     std::to_string(version) + R"(","continue":")" + std::string(token) + R"("},"items":[)";
+  for (std::size_t i = 0; i < items.size(); ++i) text += (i ? "," : "") + items[i];
+  return text + "]}";
+}
+
+std::string event(std::string_view type, const std::string& object) {
+  return R"({"type":")" + std::string(type) + R"(","object":)" + object + "}\n";
+}
+
+const std::string kGone =
+    R"({"type":"ERROR","object":{"kind":"Status","status":"Failure","message":"too old resource version","reason":"Expired","code":410}})"
+    "\n";
+
+class WatcherTest : public testing::Test {
+ protected:
+  void start(WatchTarget target = {.path = "/api/v1/pods"}) {
+    WatcherHandlers handlers;
+    handlers.on_listed = [this](const ListedInfo& info) {
+      told.push_back((info.relist ? "relisted " : "listed ") + info.resource_version);
+    };
+    handlers.on_events = [this](std::vector<WatchEvent> events) {
+      for (const auto& e : events) {
+        told.push_back(std::string(to_string(e.type)) + " " + e.name + " " + e.resource_version);
+      }
+    };
+    handlers.on_status = [this](const WatchStatus& status) {
+      phase = status.phase;
+      if (status.phase == WatchStatus::Phase::failing)
+        told.push_back("failing " + std::string(to_string(status.error.code)));
+    };
+    handlers.start_version = [this] { return start_version; };
+    handlers.on_start_lost = [this] { told.push_back("start lost"); };
+    ClusterContext context{.name = "test", .server = "http://cluster"};
+    watcher.emplace(io.get_executor(), clock, random, std::make_shared<ApiClient>(transport, context),
+                    std::move(target), std::move(handlers));
+    watcher->start();
+    run();
+  }
+
+  // The coroutine ends before what it refers to.
+  void TearDown() override {
+    watcher.reset();
+    run();
+  }
+
+  void run() {
+    io.restart();
+    io.poll();
+  }
+  void advance(Duration by) {
+    clock.advance(by);
+    run();
+  }
+
+  using Told = std::vector<std::string>;
+  asio::io_context io;
+  ManualClock clock;
+  Random random{3};
+  ScriptedTransport transport{io.get_executor(), clock};
+  std::string start_version;
+  Told told;
+  std::optional<WatchStatus::Phase> phase;
+  std::optional<Watcher> watcher;
+};
+
+TEST_F(WatcherTest, ListsThenFollows) {
+  transport.answers = {{.body = list(10, {pod("a", 3)})},
+                       {.body = event("ADDED", pod("b", 11)) + event("DELETED", pod("a", 12)), .stays_open = true}};
+  start({.path = "/api/v1/pods", .query = "labelSelector=app%3Dweb"});
+  EXPECT_EQ(told, (Told{"listed 10", "ADDED b 11", "DELETED a 12"}));
+  EXPECT_EQ(transport.requests[0], "/api/v1/pods?labelSelector=app%3Dweb&limit=500");
+  EXPECT_TRUE(transport.requests[1].starts_with(
+      "/api/v1/pods?labelSelector=app%3Dweb&watch=1&allowWatchBookmarks=true&timeoutSeconds="));
+  EXPECT_TRUE(transport.requests[1].ends_with("&resourceVersion=10"));
+  EXPECT_EQ(watcher->index().size(), 1u);
+  EXPECT_EQ(watcher->version(), "12");
+  EXPECT_EQ(phase, WatchStatus::Phase::connected);
+}
+
+TEST_F(WatcherTest, PagesAreOneList) {
+  transport.answers = {
+      {.body = list(10, {pod("a", 3)}, "next/page")}, {.body = list(10, {pod("b", 4)})}, {.stays_open = true}};
+  start();
+  EXPECT_EQ(transport.requests[1], "/api/v1/pods?limit=500&continue=next%2Fpage");
+  EXPECT_EQ(watcher->index().size(), 2u);
+}
+
+TEST_F(WatcherTest, AnExpiredPageStartsOverWithoutPages) {
+  transport.answers = {{.body = list(10, {pod("a", 3)}, "t")},
+                       {.status = 410, .body = R"({"kind":"Status","reason":"Expired","code":410})"},
+                       {.body = list(20, {pod("c", 15)})},
+                       {.stays_open = true}};
+  start();
+  EXPECT_EQ(told, (Told{"listed 20"}));
+  EXPECT_EQ(watcher->index().size(), 1u);
+}
+
+TEST_F(WatcherTest, ReconnectsAtTheVersionReachedAfterADrop) {
+  transport.answers = {{.body = list(10, {})},
+                       {.body = event("ADDED", pod("b", 11)) + event("BOOKMARK", pod("", 17))},
+                       {.body = event("ADDED", pod("c", 18)), .stays_open = true}};
+  start();
+  ASSERT_EQ(transport.requests.size(), 3u) << testing::PrintToString(told);
+  EXPECT_TRUE(transport.requests[2].ends_with("&resourceVersion=17"));
+  EXPECT_EQ(told, (Told{"listed 10", "ADDED b 11", "BOOKMARK  17", "ADDED c 18"}));
+}
+
+TEST_F(WatcherTest, BacksOffWhileTheServerIsAway) {
+  transport.answers = {{.body = list(10, {})}, {.failure = Error{Errc::connect_failed, "refused"}}};
+  start();
+  EXPECT_EQ(told.back(), "failing connect_failed");
+  const auto asked = transport.requests.size();
+  advance(milliseconds(300));
+  EXPECT_EQ(transport.requests.size(), asked);
+  transport.answers = {{.body = event("ADDED", pod("b", 11)), .stays_open = true}};
+  advance(milliseconds(600));
+  EXPECT_EQ(told.back(), "ADDED b 11");
+  EXPECT_EQ(phase, WatchStatus::Phase::connected);
+}
+
+TEST_F(WatcherTest, A410EventRelistsAndTellsTheDifference) {
+  transport.answers = {{.body = list(10, {pod("a", 3), pod("b", 4)})},
+                       {.body = event("MODIFIED", pod("a", 11)) + kGone},
+                       {.body = list(20, {pod("a", 11), pod("c", 16)})},
+                       {.stays_open = true}};
+  start();
+  EXPECT_EQ(told, (Told{"listed 10", "MODIFIED a 11", "relisted 20", "DELETED b 12", "ADDED c 16"}));
+  EXPECT_TRUE(transport.requests[3].ends_with("&resourceVersion=20"));
+  EXPECT_EQ(watcher->relists(), 1u);
+}
+
+TEST_F(WatcherTest, A410StatusRelistsToo) {
+  transport.answers = {{.body = list(10, {pod("a", 3)})},
+                       {.status = 410, .body = R"({"kind":"Status","status":"Failure","reason":"Expired","code":410})"},
+                       {.body = list(20, {})},
+                       {.stays_open = true}};
+  start();
+  EXPECT_EQ(told, (Told{"listed 10", "relisted 20", "DELETED a 11"}));
+}
+
+TEST_F(WatcherTest, AnOlderStartIsReplayedWithoutTouchingTheIndex) {
+  start_version = "5";
+  transport.answers = {{.body = list(10, {pod("a", 9)})},
+                       {.body = event("ADDED", pod("gone", 6)) + event("DELETED", pod("gone", 7)) +
+                                event("ADDED", pod("a", 9)) + event("ADDED", pod("b", 11)),
+                        .stays_open = true}};
+  start();
+  EXPECT_TRUE(transport.requests[1].ends_with("&resourceVersion=5"));
+  EXPECT_EQ(told, (Told{"listed 10", "ADDED gone 6", "DELETED gone 7", "ADDED a 9", "ADDED b 11"}));
+  EXPECT_EQ(watcher->index().size(), 2u);
+}
+
+TEST_F(WatcherTest, AStartThatIsGoneFallsBackToTheListWithoutASecondList) {
+  start_version = "5";
+  transport.answers = {{.body = list(10, {pod("a", 9)})}, {.body = kGone}, {.stays_open = true}};
+  start();
+  EXPECT_EQ(told, (Told{"listed 10", "start lost"}));
+  EXPECT_TRUE(transport.requests[2].ends_with("&resourceVersion=10"));
+}
+
+TEST_F(WatcherTest, TheWatchdogDropsAWatchThatOutlivesItsTimeout) {
+  transport.answers = {{.body = list(10, {})}, {.stays_open = true}};
+  start();
+  EXPECT_EQ(transport.open_responses, 1);
+  advance(seconds(611));
+  EXPECT_EQ(transport.open_responses, 0);
+  EXPECT_EQ(told.back(), "failing timeout");
+}
+
+TEST_F(WatcherTest, ATruncatedEventIsAskedForAgain) {
+  const std::string whole = event("ADDED", pod("b", 11));
+  transport.answers = {
+      {.body = list(10, {})}, {.body = whole.substr(0, whole.size() / 2)}, {.body = whole, .stays_open = true}};
+  start();
+  EXPECT_EQ(told.back(), "failing protocol");
+  advance(seconds(1));
+  EXPECT_EQ(told.back(), "ADDED b 11");
+  EXPECT_TRUE(transport.requests[2].ends_with("&resourceVersion=10"));
+}
+
+TEST_F(WatcherTest, DestructionEndsTheWatchAndCallsNobody) {
+  transport.answers = {{.body = list(10, {})}, {.stays_open = true}};
+  start();
+  const auto before = told;
+  watcher.reset();
+  run();
+  EXPECT_EQ(transport.open_responses, 0);
+  EXPECT_EQ(told, before);
+  EXPECT_EQ(clock.armed(), 0u);
+}
+
+TEST_F(WatcherTest, DestructionDuringTheBackoffEndsIt) {
+  transport.answers = {{.failure = Error{Errc::connect_failed, "refused"}}};
+  start();
+  EXPECT_EQ(clock.armed(), 1u);
+  watcher.reset();
+  run();
+  EXPECT_EQ(clock.armed(), 0u);
+}
+
+}  // namespace
+}  // namespace fresnel::kube
