@@ -11,10 +11,10 @@
 namespace fresnel::net {
 
 struct CurlClientOptions {
-  Duration keep_alive_idle = seconds(15);       // TCP keep-alive probes start after so long a silence
+  Duration keep_alive_idle = seconds(15);  // TCP keep-alive probes start after so long a silence
   Duration keep_alive_interval = seconds(5);
-  Duration user_timeout = seconds(30);          // TCP_USER_TIMEOUT: unacknowledged data ends the connection
-  std::size_t max_buffered = 256u << 10;        // bytes kept of a response that nobody reads, then it is paused
+  Duration user_timeout = seconds(30);    // TCP_USER_TIMEOUT: unacknowledged data ends the connection
+  std::size_t max_buffered = 256u << 10;  // bytes kept of a response that nobody reads, then it is paused
   bool http2 = true;
 };
 

@@ -47,10 +47,10 @@ struct HttpRequest {
   std::string url;  // absolute: scheme, host, port, path and query
   Headers headers;
   std::string body;
-  std::shared_ptr<const TlsOptions> tls;           // for https; null: system roots, no client certificate
-  Duration connect_timeout = seconds(10);          // DNS, TCP, TLS
-  Duration response_timeout = seconds(30);         // from the request until the response's header; 0 = none
-  Duration idle_timeout = Duration::zero();        // no byte of the body for so long ends the response; 0 = none
+  std::shared_ptr<const TlsOptions> tls;     // for https; null: system roots, no client certificate
+  Duration connect_timeout = seconds(10);    // DNS, TCP, TLS
+  Duration response_timeout = seconds(30);   // from the request until the response's header; 0 = none
+  Duration idle_timeout = Duration::zero();  // no byte of the body for so long ends the response; 0 = none
 };
 
 // A response whose body is still arriving. Destroying it cancels the transfer.

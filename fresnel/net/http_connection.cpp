@@ -4,6 +4,7 @@
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/chunk_encode.hpp>
@@ -282,12 +283,15 @@ awaitable<void> HttpConnection::watch() {
   }
 }
 
-void HttpConnection::drop() noexcept {
+void HttpConnection::drop() {
   if (taken_) return;
   end();
   error_code ignored;
   socket_.shutdown(tcp::socket::shutdown_both, ignored);
   cancel_.emit(asio::cancellation_type::terminal);
+  // Emitted from outside the event loop, the signal goes on from inside it (co_spawn dispatches): until then it must
+  // live, though the coroutine may end before.
+  asio::post(executor_, [self = shared_from_this()] {});
 }
 
 void HttpConnection::end() noexcept {
@@ -387,7 +391,8 @@ awaitable<bool> HttpConnection::run_handler(const HttpServer::Handler& handler, 
     fault = "it threw something unknown";
   }
   if (exchange.state() == State::taken) co_return false;
-  if (ended_) co_return false;  // dropped: whatever the handler threw was its cancellation
+  // Dropped, and what the handler threw was its cancellation; or it has found out that there is nobody to answer.
+  if (ended_ || (gone_ && exchange.state() == State::waiting)) co_return false;
   if (!fault.empty()) {
     log::error("{} {}: the handler failed: {}", exchange.request().method, exchange.request().path(), fault);
   }
@@ -434,12 +439,14 @@ awaitable<void> HttpConnection::wait_for_disconnect() {
     const bool full = buffer_.size() >= kMaxPipelined;
     const auto what = full ? tcp::socket::wait_error : tcp::socket::wait_read;
     const auto [failed] = co_await socket_.async_wait(what, kNoThrow);
+    gone_ = !failed && full;
     if (failed || ended_ || full) co_return;
     error_code ended;
     const auto space = buffer_.prepare(4096);
     const auto size = socket_.read_some(space, ended);
     buffer_.commit(size);
-    if (ended && ended != asio::error::would_block) co_return;
+    gone_ = ended && ended != asio::error::would_block;
+    if (gone_) co_return;
   }
 }
 

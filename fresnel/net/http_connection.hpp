@@ -15,7 +15,7 @@
 
 namespace fresnel::net {
 
-class HttpConnection {
+class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
   HttpConnection(asio::ip::tcp::socket socket, Clock& clock, const HttpServerOptions& options);
 
@@ -26,7 +26,7 @@ class HttpConnection {
   // Cuts the connection when a deadline is missed; runs beside the other two and ends with them.
   [[nodiscard]] awaitable<void> watch();
   // Cuts the connection and cancels its handler, unless the handler has taken the socket.
-  void drop() noexcept;
+  void drop();
   // Cancels serve(); to be bound to the coroutine that runs it.
   [[nodiscard]] asio::cancellation_slot slot() noexcept { return cancel_.slot(); }
 
@@ -57,6 +57,7 @@ class HttpConnection {
   TimePoint deadline_ = TimePoint::max();
   TimePoint armed_ = TimePoint::max();  // what watch() is waiting for
   bool timed_out_ = false;
+  bool gone_ = false;  // wait_for_disconnect() saw the client leave
   bool taken_ = false;
   bool ended_ = false;
   asio::cancellation_signal cancel_;

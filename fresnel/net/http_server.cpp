@@ -70,7 +70,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
         pause_(executor, clock) {}
 
   result<Endpoint> listen(const Endpoint& endpoint);
-  void stop() noexcept;
+  void stop();
   [[nodiscard]] std::size_t connections() const noexcept { return open_.size(); }
 
  private:
@@ -116,7 +116,7 @@ result<Endpoint> HttpServer::Impl::listen(const Endpoint& endpoint) {
   return Endpoint{bound.address().to_string(), bound.port()};
 }
 
-void HttpServer::Impl::stop() noexcept {
+void HttpServer::Impl::stop() {
   stopped_ = true;
   error_code ignored;
   acceptor_.close(ignored);

@@ -256,6 +256,30 @@ TEST_F(HttpServerTest, TellsAHandlerThatItsClientHasGone) {
   run_until(io_, [&] { return server_->connections() == 0; });
 }
 
+TEST_F(HttpServerTest, AnAnswerToAClientThatHasGoneIsClosed) {
+  std::vector<Errc> errors;
+  start([&](HttpExchange& exchange) -> awaitable<void> {
+    co_await exchange.wait_for_disconnect();
+    for (int i = 0; i < 3; ++i) {
+      Headers headers;
+      std::string body(1u << 20, 'x');
+      const auto sent = co_await exchange.respond(200, std::move(headers), std::move(body));
+      if (!sent) errors.push_back(sent.error().code);
+    }
+  });
+  RawClient client(io_);
+  run(io_, [&]() -> awaitable<void> {
+    co_await client.connect(endpoint_);
+    co_await client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  });
+  run_until(io_, [&] { return server_->connections() == 1; });
+  client.close();
+  run_until(io_, [&] { return server_->connections() == 0; });
+  ASSERT_EQ(errors.size(), 3u);
+  EXPECT_EQ(errors[0], Errc::closed);
+  EXPECT_EQ(errors[1], Errc::internal);  // answered already, though in vain
+}
+
 TEST_F(HttpServerTest, HandsTheSocketOverWithTheBytesBehindTheRequest) {
   std::optional<UpgradedSocket> taken;
   bool upgrade = false;
@@ -387,6 +411,45 @@ TEST_F(HttpServerTest, StopDropsConnectionsAndCancelsTheirHandlers) {
     } catch (const boost::system::system_error&) {
     }
   });
+}
+
+TEST_F(HttpServerTest, StopDropsAConnectionWhateverItIsDoing) {
+  start([](HttpExchange& exchange) -> awaitable<void> {
+    Headers headers;
+    std::string body(exchange.request().path() == "/big" ? 64u << 20 : 1, 'x');
+    co_await exchange.respond(200, std::move(headers), std::move(body));
+  });
+  const auto parts = {std::string(),
+                      std::string("GET / HT"),
+                      std::string("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+                      std::string("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab"),
+                      std::string("GET /big HTTP/1.1\r\nHost: x\r\n\r\n"),
+                      std::string("NONSENSE\r\n\r\n"),
+                      std::string("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")};
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (const auto& part : parts) {
+    clients.push_back(std::make_unique<RawClient>(io_));
+    run(io_, [&]() -> awaitable<void> {
+      co_await clients.back()->connect(endpoint_);
+      co_await clients.back()->send(part);
+    });
+  }
+  run_until(io_, [&] { return server_->connections() == parts.size(); });
+  while (io_.poll() > 0) io_.restart();
+  server_->stop();
+  run_until(io_, [&] { return server_->connections() == 0; });
+}
+
+// stop() from outside the event loop, in the moment in which a connection ends by itself.
+TEST_F(HttpServerTest, StopMayMeetAConnectionThatIsEnding) {
+  start(answer_ok);
+  RawClient client(io_);
+  run(io_, [&]() -> awaitable<void> { co_await client.connect(endpoint_); });
+  run_until(io_, [&] { return server_->connections() == 1; });
+  io_.poll();
+  client.close();
+  server_->stop();
+  run_until(io_, [&] { return server_->connections() == 0; });
 }
 
 TEST_F(HttpServerTest, TwoServersShareAPortOnlyWhenToldTo) {

@@ -39,7 +39,7 @@ struct DialRequest {
   Headers headers;
   std::vector<std::string> protocols;  // offered subprotocols
   std::shared_ptr<const TlsOptions> tls;
-  Duration timeout = seconds(10);  // DNS, TCP, TLS and the handshake
+  Duration timeout = seconds(10);       // DNS, TCP, TLS and the handshake
   std::size_t max_message = 64u << 20;  // bytes inbound
 };
 

@@ -16,10 +16,10 @@ class context;
 namespace fresnel::net {
 
 struct TlsOptions {
-  std::string ca_pem;              // certificate authorities; empty: the system's roots, never no verification
-  std::string client_cert_pem;     // empty: none
+  std::string ca_pem;           // certificate authorities; empty: the system's roots, never no verification
+  std::string client_cert_pem;  // empty: none
   std::string client_key_pem;
-  std::string server_name;         // for SNI and verification; empty: the URL's host
+  std::string server_name;  // for SNI and verification; empty: the URL's host
   bool insecure_skip_verify = false;
 
   friend bool operator==(const TlsOptions&, const TlsOptions&) = default;

@@ -8,7 +8,8 @@
 namespace fresnel::net {
 
 struct WebSocketClientOptions {
-  Duration heartbeat = seconds(30);  // silence after which a ping is sent; twice that without a byte ends the connection
+  Duration heartbeat =
+      seconds(30);  // silence after which a ping is sent; twice that without a byte ends the connection
 };
 
 class WebSocketDialer final : public MessageDialer {
