@@ -1,0 +1,113 @@
+#include "fresnel/hub/hub.hpp"
+
+#include <boost/asio/post.hpp>
+#include <random>
+#include <utility>
+
+namespace fresnel::hub {
+
+// The streams of one thread; touched there only.
+struct Hub::Shard : std::enable_shared_from_this<Shard> {
+  Shard(std::size_t thread, HubThread resources, Clock& time, SharedStreamOptions stream_options)
+      : number(thread),
+        executor(std::move(resources.executor)),
+        transport(*resources.transport),
+        clock(time),
+        options(stream_options),
+        random(std::random_device{}()) {}
+
+  const std::size_t number;
+  Executor executor;
+  net::HttpTransport& transport;
+  Clock& clock;
+  SharedStreamOptions options;
+  Random random;
+  std::unordered_map<StreamKey, std::shared_ptr<SharedStream>, StreamKeyHash> streams;
+  // Where each subscriber is, though its stream may have been replaced under the same key.
+  std::unordered_map<SubscriberId, std::weak_ptr<SharedStream>> subscribers;
+
+  std::shared_ptr<SharedStream> stream_for(const StreamSource& source, std::shared_ptr<ClusterMetrics> metrics) {
+    auto& stream = streams[source.key];
+    if (stream) return stream;
+    auto client = std::make_shared<kube::ApiClient>(transport, source.context);
+    // The stream is retired from within its own calls, so it goes in a turn of its own, unless it was replaced.
+    auto retire = [self = weak_from_this(), key = source.key] {
+      const auto shard = self.lock();
+      if (!shard) return;
+      const auto it = shard->streams.find(key);
+      if (it == shard->streams.end()) return;
+      asio::post(shard->executor, [shard, retired = std::move(it->second)] {});
+      shard->streams.erase(it);
+    };
+    stream = std::make_shared<SharedStream>(source.key, std::move(client), executor, clock, random, std::move(metrics),
+                                            options, std::move(retire));
+    stream->start();
+    return stream;
+  }
+};
+
+StreamLease::StreamLease(StreamLease&& other) noexcept
+    : hub_(std::exchange(other.hub_, nullptr)), key_(std::move(other.key_)), id_(other.id_) {}
+
+StreamLease& StreamLease::operator=(StreamLease&& other) noexcept {
+  if (this != &other) {
+    release();
+    hub_ = std::exchange(other.hub_, nullptr);
+    key_ = std::move(other.key_);
+    id_ = other.id_;
+  }
+  return *this;
+}
+
+void StreamLease::release() noexcept {
+  if (hub_ != nullptr) std::exchange(hub_, nullptr)->leave(key_, id_);
+}
+
+Hub::Hub(std::vector<HubThread> threads, Clock& clock, SharedStreamOptions options) : clock_(clock), options_(options) {
+  for (auto& thread : threads) {
+    shards_.push_back(std::make_shared<Shard>(shards_.size(), std::move(thread), clock, options));
+  }
+}
+
+Hub::~Hub() = default;
+
+Hub::Shard& Hub::shard_of(const StreamKey& key) const { return *shards_[StreamKeyHash{}(key) % shards_.size()]; }
+
+StreamLease Hub::subscribe(StreamSource source, std::size_t home, std::weak_ptr<StreamSubscriber> subscriber,
+                           JoinOptions options) {
+  const SubscriberId id = next_id_.fetch_add(1, std::memory_order_relaxed);
+  Shard& shard = shard_of(source.key);
+  StreamKey key = source.key;
+  HomeThread thread{home, shards_.at(home)->executor};
+  auto metrics = metrics_.for_cluster(key.cluster);
+  asio::post(shard.executor, [shard = shard.shared_from_this(), id, thread = std::move(thread),
+                              source = std::move(source), subscriber = std::move(subscriber),
+                              options = std::move(options), metrics = std::move(metrics)]() mutable {
+    const auto stream = shard->stream_for(source, std::move(metrics));
+    shard->subscribers[id] = stream;
+    stream->join(id, thread, std::move(subscriber), std::move(options));
+  });
+  return StreamLease(this, std::move(key), id);
+}
+
+void Hub::leave(const StreamKey& key, SubscriberId id) {
+  Shard& shard = shard_of(key);
+  asio::post(shard.executor, [shard = shard.shared_from_this(), id] {
+    const auto it = shard->subscribers.find(id);
+    if (it == shard->subscribers.end()) return;
+    const auto stream = it->second.lock();
+    shard->subscribers.erase(it);
+    if (stream) stream->leave(id);
+  });
+}
+
+void Hub::stop() {
+  for (const auto& shard : shards_) {
+    asio::post(shard->executor, [shard] {
+      shard->subscribers.clear();
+      shard->streams.clear();
+    });
+  }
+}
+
+}  // namespace fresnel::hub

@@ -1,0 +1,114 @@
+// One upstream watch and everybody who follows it.
+//
+// The Watcher keeps the objects (its index); the EventLog keeps the recent past. A joiner gets, by the version it
+// brings: nothing or no version -> the current state; a version within the log -> the log's events after it; an older
+// one -> the difference; one too old for that -> 410, then (if it asked for a new start) the current state.
+//
+// Thread safety: lives on its owner thread (Hub posts to it); talks to subscribers through one StreamPort a thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "fresnel/base/backoff.hpp"
+#include "fresnel/hub/event_log.hpp"
+#include "fresnel/hub/hub_metrics.hpp"
+#include "fresnel/hub/stream_key.hpp"
+#include "fresnel/hub/stream_port.hpp"
+#include "fresnel/kube/watcher.hpp"
+
+namespace fresnel::hub {
+
+struct JoinOptions {
+  std::string resource_version;    // what the subscriber knows; "", "0", "undefined" and garbage: nothing
+  bool bookmarks = false;          // wants BOOKMARK events
+  bool escaped = true;             // reads PublishedEvent::data_body (a multiplexer's subscription)
+  bool restart_after_gone = true;  // after a 410: everything anew; false: the subscription ends
+};
+
+struct SharedStreamOptions {
+  EventLogOptions log = {};
+  kube::WatcherOptions watcher = {};
+  Duration linger = seconds(5);  // after the last subscriber has left
+};
+
+// A thread's executor and its place in the program's list of threads.
+struct HomeThread {
+  std::size_t number = 0;
+  Executor executor;
+};
+
+class SharedStream : public std::enable_shared_from_this<SharedStream> {
+ public:
+  // `retire` is called on the owner thread when nobody needs the stream any more.
+  SharedStream(StreamKey key, std::shared_ptr<kube::ApiClient> client, const Executor& executor, Clock& clock,
+               Random& random, std::shared_ptr<ClusterMetrics> metrics, SharedStreamOptions options,
+               std::function<void()> retire);
+  ~SharedStream();
+
+  void start();
+  void join(SubscriberId id, const HomeThread& home, std::weak_ptr<StreamSubscriber> subscriber, JoinOptions options);
+  void leave(SubscriberId id);
+
+ private:
+  struct Member {
+    std::size_t thread;
+    bool escaped;
+    bool restart_after_gone;
+    std::optional<std::uint64_t> version;  // what it joined with
+    bool awaits_complete = false;
+  };
+  struct Port {
+    Executor executor;
+    std::shared_ptr<StreamPort> port;
+    std::size_t members = 0;
+  };
+
+  template <class Call>
+  void post(const Port& port, Call call);
+  [[nodiscard]] Port& port_of(const Member& member) { return ports_.at(member.thread); }
+
+  void on_listed(const kube::ListedInfo& info);
+  void on_events(std::vector<kube::WatchEvent> events);
+  void on_status(const kube::WatchStatus& status);
+  void on_start_lost();
+
+  void admit(SubscriberId id, Member& member);
+  void send_opening(SubscriberId id, const Member& member, Opening opening);
+  void send_snapshot(SubscriberId id, Member& member, std::vector<EventPtr> before);
+  void send_gone(SubscriberId id, Member& member, std::uint64_t version);
+  [[nodiscard]] std::vector<EventPtr> published(std::vector<kube::WatchEvent> events, bool escaped) const;
+  [[nodiscard]] std::string oldest_version_wanted() const;
+  void note_caught_up(const kube::WatchEvent& event);
+  void complete_waiting();
+  void linger_then_retire();
+  static awaitable<void> linger(std::shared_ptr<SharedStream> self);
+
+  const StreamKey key_;
+  Executor executor_;
+  std::shared_ptr<ClusterMetrics> metrics_;
+  SharedStreamOptions options_;
+  std::function<void()> retire_;
+  kube::Watcher watcher_;
+  EventLog log_;
+  Timer linger_;
+
+  std::unordered_map<SubscriberId, Member> members_;
+  std::map<std::size_t, Port> ports_;
+  std::size_t escaped_members_ = 0;
+  kube::WatchStatus status_;
+  bool listed_ = false;
+  std::uint64_t list_version_ = 0;
+  std::uint64_t reached_ = 0;  // the version of the latest list or event
+  // While events from before the list are replayed: the objects whose events are still to come.
+  std::unordered_set<std::string> owed_;
+  std::shared_ptr<const std::string> columns_;
+};
+
+}  // namespace fresnel::hub

@@ -1,0 +1,91 @@
+#include "fresnel/hub/stream_port.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace fresnel::hub {
+
+void StreamPort::attach(SubscriberId id, std::weak_ptr<StreamSubscriber> subscriber, bool bookmarks) {
+  members_.push_back({.id = id, .subscriber = std::move(subscriber), .bookmarks = bookmarks});
+}
+
+void StreamPort::detach(SubscriberId id) {
+  std::erase_if(members_, [id](const Member& member) { return member.id == id; });
+}
+
+StreamPort::Member* StreamPort::find(SubscriberId id) {
+  const auto it = std::find_if(members_.begin(), members_.end(), [id](const Member& m) { return m.id == id; });
+  return it == members_.end() ? nullptr : &*it;
+}
+
+void StreamPort::open(SubscriberId id, const Opening& opening) {
+  Member* member = find(id);
+  if (member == nullptr) return;
+  member->opened = true;
+  member->skip_through = 0;
+  member->columns = opening.columns;
+  give(*member, opening.events);
+  member->skip_through = opening.skip_through;
+  if (opening.complete) complete(id);
+}
+
+void StreamPort::complete(SubscriberId id) {
+  Member* member = find(id);
+  if (member == nullptr) return;
+  if (const auto subscriber = member->subscriber.lock()) subscriber->on_complete();
+}
+
+void StreamPort::fail(SubscriberId id, const Error& error) {
+  Member* member = find(id);
+  if (member == nullptr) return;
+  const auto subscriber = member->subscriber.lock();
+  detach(id);
+  if (subscriber) subscriber->on_failed(error);
+}
+
+void StreamPort::status(const kube::WatchStatus& status) {
+  for (Member& member : members_) {
+    if (const auto subscriber = member.subscriber.lock()) subscriber->on_status(status);
+  }
+}
+
+void StreamPort::deliver(const Batch& batch) {
+  for (Member& member : members_) {
+    if (!member.opened) continue;
+    const bool unfiltered = member.skip_through == 0 && (member.bookmarks || !batch.has_bookmarks);
+    if (unfiltered) {
+      give(member, batch.events);
+      continue;
+    }
+    std::vector<EventPtr> wanted;
+    wanted.reserve(batch.events.size());
+    for (const auto& event : batch.events) {
+      if (member.skip_through != 0) {
+        const auto version = kube::parse_resource_version(event->event.resource_version);
+        if (version && *version <= member.skip_through) continue;
+        member.skip_through = 0;
+      }
+      if (event->event.type == kube::WatchEvent::Type::bookmark && !member.bookmarks) continue;
+      wanted.push_back(event);
+    }
+    give(member, wanted);
+  }
+}
+
+void StreamPort::give(Member& member, std::span<const EventPtr> events) {
+  if (events.empty()) return;
+  const auto subscriber = member.subscriber.lock();
+  if (!subscriber) return;
+  metrics_->events_out.fetch_add(events.size(), std::memory_order_relaxed);
+  if (!member.columns) {
+    subscriber->on_events(events);
+    return;
+  }
+  // A Table's columns travel with the first event that each subscriber gets.
+  const auto columns = std::exchange(member.columns, nullptr);
+  std::vector<EventPtr> first(events.begin(), events.end());
+  first.front() = publish(with_columns(first.front()->event, *columns), true);
+  subscriber->on_events(first);
+}
+
+}  // namespace fresnel::hub
