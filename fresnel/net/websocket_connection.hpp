@@ -15,7 +15,8 @@
 // answers every ping is taken for dead after the heartbeat timeout.
 // A peer is alive while bytes of it arrive, or while what waits for it drains, however slowly.
 //
-// Thread safety: one thread, that of the socket's executor (whose context is run by that thread alone). Callbacks run
+// Thread safety: one thread, that of the socket's executor (whose context is run by that thread alone). The clock must
+// outlive the connection's coroutines, which end in the turn of the loop after the connection. Callbacks run
 // there too, never inside a call to this class except the destructor and abort() (on_closed only).
 // Destroying the last owner aborts the connection and ends a pending read().
 #pragma once
@@ -44,7 +45,7 @@ struct WebSocketConnectionOptions {
   Duration handshake_timeout = seconds(10);
   Duration close_timeout = seconds(10);       // for the backlog to drain and the peer to answer a Close
   Duration heartbeat_interval = seconds(30);  // silence after which a ping is sent; zero: no heartbeat
-  Duration heartbeat_timeout = seconds(60);   // no sign of life for so long ends the connection
+  Duration heartbeat_timeout = seconds(60);   // no sign of life for so long ends it; not above interval: twice that
   std::string protocol;                       // the subprotocol selected for the response; empty: none
   std::string server = "fresnel";             // the response's Server header
 };

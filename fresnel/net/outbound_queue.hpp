@@ -1,0 +1,168 @@
+// The way out of a WebSocket: a stream layer below boost::beast::websocket::stream that appends whole frames and sends
+// them with as few, as full system calls as possible.
+//
+//   boost::beast::websocket::stream<OutboundQueue, false> stream(std::move(socket), leftover, limits);
+//   stream.next_layer().send(Opcode::text, prefix, body);
+//
+// Beast does handshake, reading, control frames and close; what it writes arrives here as whole frames (control frames
+// are at most 127 bytes, which Beast writes at once) and leaves at the next frame boundary, ahead of waiting messages.
+// Messages bypass Beast: never send one through it on the same connection, its composed write splits frames.
+//
+// Sending. The first message of a turn of the loop marks the queue; one posted task for all marked queues of the
+// io_context then sends what each has gathered: one system call a queue (64 KiB of small frames at most a call). Only
+// when the kernel has no room does the queue wait for writability. Several io_contexts share nothing.
+//
+// Life. handshake --open()--> open --seal() or a Close frame from Beast--> sealed; failed from any of them, on a socket
+// error or abort(). Sealed and failed queues refuse messages; a sealed one still sends what it has, the Close last, and
+// teardown waits for that (at most drain_timeout) before it shuts the socket down.
+//
+// Bounds: max_bytes for messages, kMaxUrgent for control frames (a peer that pings and never reads is dropped).
+//
+// Thread safety: one thread, the one that runs the socket's execution context.
+#pragma once
+
+#include <boost/asio/append.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/compose.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/role.hpp>
+#include <boost/beast/websocket/teardown.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "fresnel/base/asio.hpp"
+#include "fresnel/base/clock.hpp"
+#include "fresnel/base/shared_bytes.hpp"
+#include "fresnel/net/outbound_backlog.hpp"
+#include "fresnel/net/send_status.hpp"
+
+namespace fresnel::net {
+
+struct OutboundLimits {
+  std::size_t high_water = 1u << 20;
+  std::size_t low_water = 256u << 10;
+  std::size_t max_bytes = 64u << 20;
+  Duration drain_timeout = seconds(10);  // from the start of teardown until the peer has taken everything and hung up
+};
+
+class OutboundQueue {
+ public:
+  static constexpr std::size_t kMaxUrgent = 64u << 10;
+
+  struct Counters {
+    std::uint64_t messages = 0;  // queued
+    std::uint64_t bytes = 0;     // taken by the kernel
+    std::uint64_t writes = 0;    // system calls that took bytes
+  };
+
+  // `leftover`: bytes already read from the socket, which the first reads return.
+  OutboundQueue(asio::ip::tcp::socket socket, std::string leftover, OutboundLimits limits);
+  ~OutboundQueue();  // abort()
+  OutboundQueue(const OutboundQueue&) = delete;
+  OutboundQueue& operator=(const OutboundQueue&) = delete;
+
+  // One message: prefix, then body. full when it would exceed max_bytes, closed when the queue is not open.
+  [[nodiscard]] SendStatus send(Opcode opcode, std::string_view prefix, const SharedBytes& body);
+  // The handshake is over: messages are welcome, and what Beast writes are frames from now on.
+  void open() noexcept;
+  // Refuses messages from now on; those that wait still leave.
+  void seal() noexcept;
+  // Drops what waits and closes the socket.
+  void abort() noexcept;
+  [[nodiscard]] bool is_open() const noexcept;
+
+  [[nodiscard]] std::size_t bytes() const noexcept;  // waiting, control frames included
+  [[nodiscard]] const Counters& counters() const noexcept;
+  // Called each time `bytes()` has come down to low_water after it was above high_water; it may send.
+  void on_drained(std::function<void()> callback);
+
+  // The stream layer: AsyncReadStream and AsyncWriteStream on top of a TCP socket.
+  using next_layer_type = asio::ip::tcp::socket;
+  using executor_type = next_layer_type::executor_type;
+
+  [[nodiscard]] executor_type get_executor() noexcept { return next_layer().get_executor(); }
+  [[nodiscard]] next_layer_type& next_layer() noexcept;
+  [[nodiscard]] const next_layer_type& next_layer() const noexcept;
+
+  template <class MutableBuffers, class Token>
+  auto async_read_some(const MutableBuffers& buffers, Token&& token) {
+    return asio::async_initiate<Token, void(error_code, std::size_t)>(
+        [](auto handler, OutboundQueue* queue, const MutableBuffers& target) {
+          std::string& leftover = queue->leftover();
+          if (leftover.empty()) {
+            queue->next_layer().async_read_some(target, std::move(handler));
+            return;
+          }
+          const auto size = asio::buffer_copy(target, asio::buffer(leftover));
+          leftover.erase(0, size);
+          asio::post(queue->get_executor(), asio::append(std::move(handler), error_code(), size));
+        },
+        token, this, buffers);
+  }
+
+  // Takes all of `buffers` at once, but never completes inline: Beast's operations rely on that.
+  template <class ConstBuffers, class Token>
+  auto async_write_some(const ConstBuffers& buffers, Token&& token) {
+    return asio::async_initiate<Token, void(error_code, std::size_t)>(
+        [](auto handler, OutboundQueue* queue, const ConstBuffers& source) {
+          std::string bytes(asio::buffer_size(source), '\0');
+          asio::buffer_copy(asio::buffer(bytes), source);
+          const auto failure = queue->write(bytes);
+          const auto size = failure ? 0 : bytes.size();
+          asio::post(queue->get_executor(), asio::append(std::move(handler), failure, size));
+        },
+        token, this, buffers);
+  }
+
+  // For teardown: seals the queue and completes once everything has left or the queue has failed, with the reason.
+  // The time limit runs from here until end_drain(); when it is reached the socket is closed.
+  template <class Token>
+  auto async_drain(Token&& token) {
+    return begin_drain().async_wait(std::forward<Token>(token));
+  }
+  [[nodiscard]] error_code drain_result() const noexcept;
+  void start_deadline();
+  void end_drain() noexcept;
+
+ private:
+  class Core;
+  class FlushService;
+
+  [[nodiscard]] std::string& leftover() noexcept;
+  [[nodiscard]] error_code write(std::string_view bytes);
+  [[nodiscard]] asio::steady_timer& begin_drain();
+
+  std::shared_ptr<Core> core_;
+};
+
+// Beast's customisation point, found by argument-dependent lookup: drains the queue, then shuts the socket down as
+// RFC 6455 section 7.1.1 asks of a server: first its own direction, then it reads until the peer has hung up.
+template <class Handler>
+void async_teardown(boost::beast::role_type role, OutboundQueue& queue, Handler&& handler) {
+  enum class Step { drain, shut_down, done };
+  auto operation = [&queue, role, step = Step::drain](auto& self, error_code error = {}) mutable {
+    switch (std::exchange(step, step == Step::drain ? Step::shut_down : Step::done)) {
+      case Step::drain: queue.async_drain(std::move(self)); return;
+      case Step::shut_down:
+        error = queue.drain_result();
+        if (!error) {
+          queue.start_deadline();
+          boost::beast::websocket::async_teardown(role, queue.next_layer(), std::move(self));
+          return;
+        }
+        [[fallthrough]];
+      case Step::done: queue.end_drain(); self.complete(error);
+    }
+  };
+  asio::async_compose<Handler, void(error_code)>(std::move(operation), handler, queue);
+}
+
+}  // namespace fresnel::net
