@@ -73,6 +73,8 @@ Hub::~Hub() = default;
 
 Hub::Shard& Hub::shard_of(const StreamKey& key) const { return *shards_[StreamKeyHash{}(key) % shards_.size()]; }
 
+const Executor& Hub::executor(std::size_t thread) const { return shards_.at(thread)->executor; }
+
 StreamLease Hub::subscribe(StreamSource source, std::size_t home, std::weak_ptr<StreamSubscriber> subscriber,
                            JoinOptions options) {
   const SubscriberId id = next_id_.fetch_add(1, std::memory_order_relaxed);

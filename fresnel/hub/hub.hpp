@@ -66,6 +66,7 @@ class Hub {
 
   [[nodiscard]] HubMetrics& metrics() noexcept { return metrics_; }
   [[nodiscard]] std::size_t threads() const noexcept { return shards_.size(); }
+  [[nodiscard]] const Executor& executor(std::size_t thread) const;
 
  private:
   friend class StreamLease;

@@ -1,0 +1,44 @@
+// What a session needs of the gateway around it.
+//
+// Thread safety: SessionMetrics are atomics; the rest belongs to the session's thread and outlives its sessions.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+#include "fresnel/base/clock.hpp"
+#include "fresnel/hub/hub.hpp"
+
+namespace fresnel::session {
+
+struct SessionMetrics {
+  std::atomic<std::uint64_t> malformed_messages{0};  // broken JSON, missing or wrong fields, unknown types
+  std::atomic<std::uint64_t> binary_messages{0};
+  std::atomic<std::uint64_t> oversized_messages{0};
+  std::atomic<std::uint64_t> refused_requests{0};  // bad path, unknown cluster, no credential, too many
+  std::atomic<std::uint64_t> slow_closes{0};       // clients that read too slowly for too long (1013)
+};
+
+struct SessionLimits {
+  std::size_t max_subscriptions = 4096;      // a connection; beyond: ERROR with code 429
+  std::size_t max_backlog = 250'000;         // messages waiting for a slow client; beyond: close code 1013
+  Duration admission_timeout = seconds(10);  // how long a direct watch's upgrade waits for the API server's yes or no
+};
+
+// Which cluster a client means, and as whom it may ask there. Errors: not_found, unauthorized.
+using ClusterResolver = std::function<result<kube::ClusterContext>(std::string_view cluster)>;
+
+struct SessionServices {
+  hub::Hub& hub;
+  std::size_t thread;  // the session's own, as the hub counts them
+  Clock& clock;
+  SessionMetrics& metrics;
+  SessionLimits limits = {};
+};
+
+// Whether the path can be a list of objects: /api/... or /apis/..., without a query, a fragment, empty or dot segments.
+[[nodiscard]] result<void> check_api_path(std::string_view path);
+
+}  // namespace fresnel::session
