@@ -1,0 +1,63 @@
+// Follows all pods of the current kubeconfig context and prints each change, through every drop of the connection.
+//
+//   example_watch_pods [CONTEXT]        ends with Ctrl-C
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <cstdio>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fresnel/base/clock.hpp"
+#include "fresnel/kube/kubeconfig.hpp"
+#include "fresnel/kube/watcher.hpp"
+#include "fresnel/net/curl_client.hpp"
+
+namespace kube = fresnel::kube;
+
+int main(int argc, char** argv) {
+  const auto config = kube::load_kubeconfig(kube::KubeconfigOptions::from_environment());
+  if (!config) {
+    std::fprintf(stderr, "%s\n", config.error().message.c_str());
+    return 1;
+  }
+  auto context = config->find(argc > 1 ? argv[1] : "");
+  if (!context) {
+    std::fprintf(stderr, "%s\n", context.error().message.c_str());
+    return 1;
+  }
+
+  boost::asio::io_context io;
+  fresnel::SteadyClock clock;
+  fresnel::Random random(std::random_device{}());
+  fresnel::net::CurlClient transport(io.get_executor());
+
+  kube::WatcherHandlers handlers;
+  handlers.on_listed = [](const kube::ListedInfo& listed) {
+    std::printf("%s at version %s\n", listed.relist ? "listed again" : "listed", listed.resource_version.c_str());
+  };
+  handlers.on_events = [](std::vector<kube::WatchEvent> events) {
+    for (const auto& event : events) {
+      if (!event.changes_an_object()) continue;  // bookmarks only move the version on
+      const auto type = std::string(kube::to_string(event.type));
+      std::printf("%-8s %s/%s at version %s\n", type.c_str(), event.namespace_.c_str(), event.name.c_str(),
+                  event.resource_version.c_str());
+    }
+    std::fflush(stdout);
+  };
+  handlers.on_status = [](const kube::WatchStatus& status) {
+    if (status.phase != kube::WatchStatus::Phase::failing) return;
+    std::fprintf(stderr, "will try again: %s\n", status.error.message.c_str());
+  };
+
+  kube::Watcher watcher(io.get_executor(), clock, random,
+                        std::make_shared<kube::ApiClient>(transport, std::move(*context)), {.path = "/api/v1/pods"},
+                        std::move(handlers));
+  watcher.start();
+
+  boost::asio::signal_set signals(io, SIGINT, SIGTERM);
+  signals.async_wait([&](const auto&, int) { io.stop(); });
+  io.run();
+}
