@@ -1,5 +1,7 @@
 #include "fresnel/net/curl_transfer.hpp"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
 #include <array>
 #include <boost/asio/as_tuple.hpp>
@@ -80,6 +82,21 @@ bool append(std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>& list, c
 
 // CURL_BLOB_NOCOPY would do, but the request outlives the handle only by care; a copy a request is cheap.
 curl_blob blob_of(const std::string& text) { return {const_cast<char*>(text.data()), text.size(), CURL_BLOB_COPY}; }
+
+// libcurl 7.88 shares a connection between requests of one certificate without comparing their keys, so that whoever
+// knows a certificate, which is public, would pass for its owner. Text behind a PEM block means nothing to OpenSSL, but
+// libcurl compares it: a digest of the key there keeps them apart.
+std::string marked_certificate(const TlsOptions& tls) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  EVP_Digest(tls.client_key_pem.data(), tls.client_key_pem.size(), digest.data(), &size, EVP_sha256(), nullptr);
+  std::string text = tls.client_cert_pem + "\n";
+  for (unsigned i = 0; i < size; ++i) {
+    constexpr std::string_view kHex = "0123456789abcdef";
+    text += {kHex[digest[i] >> 4], kHex[digest[i] & 15]};
+  }
+  return text;
+}
 
 }  // namespace
 
@@ -202,12 +219,14 @@ void CurlTransfer::set_tls(const TlsOptions& tls) {
     set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
   }
   if (!tls.client_cert_pem.empty()) {
-    auto certificate = blob_of(tls.client_cert_pem);
+    const auto marked = marked_certificate(tls);
+    auto certificate = blob_of(marked);
     auto key = blob_of(tls.client_key_pem);
     set(CURLOPT_SSLCERT_BLOB, &certificate);
     set(CURLOPT_SSLCERTTYPE, "PEM");
     set(CURLOPT_SSLKEY_BLOB, &key);
     set(CURLOPT_SSLKEYTYPE, "PEM");
+    set(CURLOPT_KEYPASSWD, "");  // an encrypted key must be an error, not a question on the terminal
   }
 }
 
