@@ -11,6 +11,7 @@
 #include <boost/beast/websocket/stream.hpp>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "fresnel/net/outbound_queue.hpp"
 #include "fresnel/net/tcp_options.hpp"
@@ -79,13 +80,13 @@ class WebSocketConnection::Impl : public std::enable_shared_from_this<Impl> {
   SendStatus send(Opcode opcode, std::string payload);
   // The end, once: `error` is what read() reports from now on.
   void finish(Error error);
+  void on_closed(std::function<void()> callback);
 
   [[nodiscard]] OutboundQueue& queue() noexcept { return stream_.next_layer(); }
 
   const std::string peer;
   const WebSocketConnectionOptions options;
   WebSocketConnection::Counters counters;  // messages_in only
-  std::function<void()> on_closed;
   Duration round_trip = Duration::zero();
 
  private:
@@ -99,6 +100,7 @@ class WebSocketConnection::Impl : public std::enable_shared_from_this<Impl> {
   beast::flat_buffer buffer_;
   Timer heartbeat_;
   std::optional<Error> end_;
+  std::vector<std::function<void()>> on_closed_;
   std::unique_ptr<asio::steady_timer> close_timer_;  // set once close() has been called
   TimePoint last_alive_;
   TcpProgress progress_;
@@ -217,7 +219,16 @@ void WebSocketConnection::Impl::finish(Error error) {
   heartbeat_.cancel();
   if (close_timer_) close_timer_->cancel();
   queue().abort();
-  if (const auto callback = std::exchange(on_closed, nullptr)) callback();
+  const auto callbacks = std::exchange(on_closed_, {});
+  for (const auto& callback : callbacks) callback();
+}
+
+void WebSocketConnection::Impl::on_closed(std::function<void()> callback) {
+  if (end_) {
+    callback();
+  } else {
+    on_closed_.push_back(std::move(callback));
+  }
 }
 
 SendStatus WebSocketConnection::Impl::send(Opcode opcode, std::string payload) {
@@ -297,7 +308,7 @@ std::size_t WebSocketConnection::outbound_bytes() const noexcept { return impl_-
 
 void WebSocketConnection::on_drained(std::function<void()> callback) { impl_->queue().on_drained(std::move(callback)); }
 
-void WebSocketConnection::on_closed(std::function<void()> callback) { impl_->on_closed = std::move(callback); }
+void WebSocketConnection::on_closed(std::function<void()> callback) { impl_->on_closed(std::move(callback)); }
 
 awaitable<void> WebSocketConnection::close(int code, std::string reason) {
   return Impl::close(impl_, code, std::move(reason));

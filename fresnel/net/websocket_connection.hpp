@@ -87,8 +87,8 @@ class WebSocketConnection {
   // Called each time the queue has drained to the low-water mark after send() said above_high_water. One callback:
   // the next one set replaces it; an empty one removes it.
   void on_drained(std::function<void()> callback);
-  // Called once, when the connection is over: closed, failed, aborted or destroyed. One callback, as above; set on a
-  // connection that is over already, it is never called.
+  // Called once, when the connection is over: closed, failed, aborted or destroyed; at once when it is already. Every
+  // callback set is called.
   void on_closed(std::function<void()> callback);
 
   // Refuses further messages at once, delivers those queued, then Close (RFC 6455 section 7.1.2), and waits for the
