@@ -1,0 +1,319 @@
+#include "fresnel/gateway/options.hpp"
+
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <limits>
+
+#include "fresnel/websocket/origin_policy.hpp"
+
+namespace fresnel::gateway {
+namespace {
+
+constexpr std::size_t kMaxConfigFile = 1u << 20;
+
+// Reads one value; nullopt when it was taken, else what was expected.
+using Expectation = std::optional<std::string>;
+using Apply = Expectation (*)(std::string_view text, GatewayOptions& options);
+
+struct Setting {
+  OptionSpec spec;
+  Apply apply;
+};
+
+std::optional<std::uint64_t> parse_number(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || ec != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// A number with one of `units` behind it; the unit "" may be left out.
+std::optional<std::uint64_t> parse_quantity(std::string_view text,
+                                            std::span<const std::pair<std::string_view, std::uint64_t>> units) {
+  const auto digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  const auto number = parse_number(text.substr(0, digits));
+  if (!number) return std::nullopt;
+  for (const auto& [unit, factor] : units) {
+    if (text.substr(digits) != unit) continue;
+    if (*number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) / factor) return std::nullopt;
+    return *number * factor;
+  }
+  return std::nullopt;
+}
+
+Expectation apply_size(std::string_view text, std::size_t& out) {
+  static constexpr std::pair<std::string_view, std::uint64_t> kUnits[] = {
+      {"", 1}, {"B", 1}, {"KiB", 1u << 10}, {"MiB", 1u << 20}, {"GiB", 1u << 30}};
+  const auto bytes = parse_quantity(text, kUnits);
+  if (!bytes || *bytes == 0) return "a size above 0 such as 65536, 64KiB or 1MiB";
+  out = static_cast<std::size_t>(*bytes);
+  return std::nullopt;
+}
+
+Expectation apply_duration(std::string_view text, Duration& out) {
+  static constexpr std::pair<std::string_view, std::uint64_t> kUnits[] = {
+      {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
+  static constexpr std::uint64_t kDay = 24 * 3'600'000;
+  const auto duration = parse_quantity(text, kUnits);
+  if (!duration || *duration > kDay) return "a duration of at most 24h such as 500ms, 5s or 2m";
+  out = milliseconds(*duration);
+  return std::nullopt;
+}
+
+Expectation apply_bool(std::string_view text, bool& out) {
+  if (text != "true" && text != "false") return "true or false";
+  out = text == "true";
+  return std::nullopt;
+}
+
+Expectation apply_listen(std::string_view text, GatewayOptions& options) {
+  auto endpoint = net::Endpoint::parse(text);
+  // The port must read back as it was written: one beyond 65535 must not wrap around to another.
+  if (!endpoint || !text.ends_with(':' + std::to_string(endpoint->port)))
+    return "an address and port such as 127.0.0.1:4466 or [::1]:4466";
+  options.listen = *std::move(endpoint);
+  return std::nullopt;
+}
+
+Expectation apply_base_url(std::string_view text, GatewayOptions& options) {
+  while (text.ends_with('/')) text.remove_suffix(1);
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("/-_.~").find(c) != std::string_view::npos;
+  });
+  const bool odd = text.find("//") != std::string_view::npos || text.find("/.") != std::string_view::npos;
+  if (!plain || odd || (!text.empty() && !text.starts_with('/'))) {
+    return "a path such as /fresnel, of letters, digits and - _ . ~ only";
+  }
+  options.base_url = std::string(text);
+  return std::nullopt;
+}
+
+Expectation apply_threads(std::string_view text, GatewayOptions& options) {
+  const auto threads = parse_number(text);
+  if (!threads || *threads > 1024) return "a number of threads from 0 to 1024, 0 for one a core";
+  options.threads = static_cast<unsigned>(*threads);
+  return std::nullopt;
+}
+
+Expectation apply_max_connections(std::string_view text, GatewayOptions& options) {
+  const auto connections = parse_number(text);
+  if (!connections || *connections == 0 || *connections > 10'000'000) return "a number from 1 to 10000000";
+  options.max_connections = static_cast<std::size_t>(*connections);
+  return std::nullopt;
+}
+
+std::string_view trim(std::string_view text) {
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  while (text.ends_with(' ')) text.remove_suffix(1);
+  return text;
+}
+
+Expectation apply_allowed_origins(std::string_view text, GatewayOptions& options) {
+  options.allowed_origins.clear();
+  while (!trim(text).empty()) {
+    const auto comma = std::min(text.find(','), text.size());
+    options.allowed_origins.emplace_back(trim(text.substr(0, comma)));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  if (!websocket::OriginPolicy::parse(options.allowed_origins)) {
+    return "origins such as https://dashboard.example.com, with commas between them";
+  }
+  return std::nullopt;
+}
+
+Expectation apply_static_dir(std::string_view text, GatewayOptions& options) {
+  std::error_code ec;
+  if (!text.empty() && !std::filesystem::is_directory(std::filesystem::path(text), ec)) return "a folder that exists";
+  options.html_static_dir = std::string(text);
+  return std::nullopt;
+}
+
+Expectation apply_log_level(std::string_view text, GatewayOptions& options) {
+  static constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error", "off"};
+  if (std::find(std::begin(kLevels), std::end(kLevels), text) == std::end(kLevels)) {
+    return "trace, debug, info, warn, error or off";
+  }
+  options.log_level = std::string(text);
+  return std::nullopt;
+}
+
+constexpr std::size_t kOptions = 12;
+
+const std::array<Setting, kOptions>& settings() {
+  using Options = GatewayOptions;
+  static const std::array<Setting, kOptions> table = {{
+      {{"kubeconfig", "FILE", "The only kubeconfig to read (default: $KUBECONFIG, then ~/.kube/config)"},
+       [](std::string_view text, Options& o) -> Expectation { return o.kubeconfig = std::string(text), std::nullopt; }},
+      {{"listen", "HOST:PORT", "Address to listen on (default: 127.0.0.1:4466; port 0: a free one)"}, &apply_listen},
+      {{"base-url", "PATH", "Path below which everything is served (default: none)"}, &apply_base_url},
+      {{"threads", "N", "I/O threads (default: 0, one a core)"}, &apply_threads},
+      {{"max-connections", "N", "Connections at a time (default: 10000)"}, &apply_max_connections},
+      {{"max-message", "SIZE", "Largest inbound WebSocket message (default: 64KiB)"},
+       [](std::string_view text, Options& o) { return apply_size(text, o.max_message); }},
+      {{"allowed-origins", "ORIGIN", "Other web origins that may use the gateway, with commas between them", true},
+       &apply_allowed_origins},
+      {{"allow-anonymous-clients", "",
+        "Give clients without a token the kubeconfig's credential even when listening beyond loopback"},
+       [](std::string_view text, Options& o) { return apply_bool(text, o.allow_anonymous_clients); }},
+      {{"html-static-dir", "DIR", "Folder of a built web dashboard to serve (default: none)"}, &apply_static_dir},
+      {{"log-level", "LEVEL", "trace, debug, info, warn, error or off (default: info)"}, &apply_log_level},
+      {{"linger", "DURATION", "How long an upstream watch outlives its last subscriber (default: 5s)"},
+       [](std::string_view text, Options& o) { return apply_duration(text, o.linger); }},
+      {{"drain-timeout", "DURATION", "How long a shutdown waits for its clients (default: 10s)"},
+       [](std::string_view text, Options& o) { return apply_duration(text, o.drain_timeout); }},
+  }};
+  return table;
+}
+
+const OptionSpec* find_spec(std::string_view name) {
+  for (const Setting& setting : settings()) {
+    if (setting.spec.name == name) return &setting.spec;
+  }
+  return nullptr;
+}
+
+Error invalid(std::string message) { return Error{.code = Errc::invalid_argument, .message = std::move(message)}; }
+
+std::string place(OptionSource source, std::string_view option, std::string_view file) {
+  switch (source) {
+    case OptionSource::flag: return fmt::format("--{}", option);
+    case OptionSource::environment: return environment_name(option);
+    case OptionSource::file: return fmt::format("{}: {}", file, option);
+    case OptionSource::defaults: break;
+  }
+  return std::string(option);
+}
+
+// A scalar, or for lists a sequence of scalars joined with commas.
+std::optional<std::string> text_of(const YAML::Node& value, const OptionSpec& spec) {
+  if (value.IsScalar()) return value.Scalar();
+  if (!value.IsSequence() || !spec.list) return std::nullopt;
+  std::string joined;
+  for (const auto& item : value) {
+    if (!item.IsScalar()) return std::nullopt;
+    if (!joined.empty()) joined += ',';
+    joined += item.Scalar();
+  }
+  return joined;
+}
+
+std::string all_names() {
+  std::string names;
+  for (const Setting& setting : settings()) names += fmt::format("{}{}", names.empty() ? "" : ", ", setting.spec.name);
+  return names;
+}
+
+result<std::string> read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::error_code ec;
+  if (!in || std::filesystem::is_directory(path, ec)) {
+    return Error{.code = Errc::not_found, .message = fmt::format("{}: cannot be read; expected a YAML file", path)};
+  }
+  std::string text(kMaxConfigFile + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  if (text.size() > kMaxConfigFile) return invalid(fmt::format("{}: larger than 1 MiB", path));
+  return text;
+}
+
+}  // namespace
+
+std::span<const OptionSpec> option_specs() {
+  static const auto specs = [] {
+    std::array<OptionSpec, kOptions> out;
+    std::transform(settings().begin(), settings().end(), out.begin(), [](const Setting& s) { return s.spec; });
+    return out;
+  }();
+  return specs;
+}
+
+std::string environment_name(std::string_view option) {
+  std::string name = "FRESNEL_";
+  for (const char c : option) name += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+  return name;
+}
+
+OptionValues options_from_environment(const GetEnvironment& get) {
+  OptionValues values;
+  for (const Setting& setting : settings()) {
+    // An empty variable counts as not set, as a shell's VAR= usually means.
+    if (auto value = get(environment_name(setting.spec.name)); value && !value->empty()) {
+      values.emplace(setting.spec.name, *std::move(value));
+    }
+  }
+  return values;
+}
+
+result<OptionValues> parse_options_file(std::string_view yaml, std::string_view file) {
+  OptionValues values;
+  try {
+    const YAML::Node root = YAML::Load(std::string(yaml));
+    if (root.IsNull()) return values;
+    if (!root.IsMap())
+      return invalid(fmt::format("{}: expected a mapping of options such as `listen: 127.0.0.1:4466`", file));
+    for (const auto& item : root) {
+      const YAML::Node& key = item.first;
+      const int line = key.Mark().line + 1;
+      const std::string name = key.IsScalar() ? key.Scalar() : std::string("(not a text)");
+      const OptionSpec* spec = find_spec(name);
+      if (spec == nullptr) {
+        return invalid(fmt::format("{}:{}: {}: unknown option; expected one of {}", file, line, name, all_names()));
+      }
+      auto text = text_of(item.second, *spec);
+      if (!text) {
+        return invalid(
+            fmt::format("{}:{}: {}: expected a {}", file, line, name, spec->list ? "list of texts" : "single value"));
+      }
+      if (!values.emplace(name, *std::move(text)).second) {
+        return invalid(fmt::format("{}:{}: {}: given twice; expected once", file, line, name));
+      }
+    }
+  } catch (const YAML::Exception& e) {  // yaml-cpp has no interface without exceptions
+    return invalid(fmt::format("{}:{}: not YAML: {}", file, e.mark.line + 1, e.msg));
+  }
+  return values;
+}
+
+result<LoadedOptions> resolve_options(const OptionValues& flags, const OptionValues& environment,
+                                      const OptionValues& file, std::string_view file_name) {
+  LoadedOptions loaded;
+  const std::pair<OptionSource, const OptionValues*> weakest_first[] = {
+      {OptionSource::file, &file}, {OptionSource::environment, &environment}, {OptionSource::flag, &flags}};
+  for (const Setting& setting : settings()) {
+    OptionSource winner = OptionSource::defaults;
+    for (const auto& [source, values] : weakest_first) {
+      const auto found = values->find(setting.spec.name);
+      if (found == values->end()) continue;
+      if (const auto expectation = setting.apply(found->second, loaded.options)) {
+        return invalid(fmt::format("{}: expected {}, got \"{}\"", place(source, setting.spec.name, file_name),
+                                   *expectation, found->second));
+      }
+      winner = source;
+    }
+    loaded.sources.emplace(setting.spec.name, winner);
+  }
+  return loaded;
+}
+
+result<LoadedOptions> load_options(const OptionValues& flags, std::string config_file, const GetEnvironment& get) {
+  if (config_file.empty()) config_file = get("FRESNEL_CONFIG").value_or("");
+  OptionValues from_file;
+  if (!config_file.empty()) {
+    const auto text = read_file(config_file);
+    if (!text) return text.error();
+    auto parsed = parse_options_file(*text, config_file);
+    if (!parsed) return parsed.error();
+    from_file = *std::move(parsed);
+  }
+  return resolve_options(flags, options_from_environment(get), from_file, config_file);
+}
+
+}  // namespace fresnel::gateway

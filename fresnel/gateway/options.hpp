@@ -1,0 +1,75 @@
+// The gateway's configuration and where it comes from:
+//
+//   flags  >  FRESNEL_* environment  >  YAML file (--config FILE)  >  defaults
+//
+// One table, option_specs(), names every option once; its name is the flag (--max-message), the YAML key (max-message)
+// and the environment variable (FRESNEL_MAX_MESSAGE). Values are texts until resolve_options() reads them, so a bad
+// value gives the same sentence wherever it stands: the place, the key, what was expected.
+//
+// Thread safety: plain values.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fresnel/base/clock.hpp"
+#include "fresnel/base/error.hpp"
+#include "fresnel/net/http_server.hpp"
+
+namespace fresnel::gateway {
+
+struct GatewayOptions {
+  std::string kubeconfig;  // empty: $KUBECONFIG, then ~/.kube/config
+  net::Endpoint listen{"127.0.0.1", 4466};
+  std::string base_url;                      // "" or "/path", without a trailing slash
+  unsigned threads = 0;                      // 0: one a core
+  std::size_t max_connections = 10'000;      // of all threads together
+  std::size_t max_message = 64u << 10;       // bytes of one inbound WebSocket message; beyond: close code 1009
+  std::vector<std::string> allowed_origins;  // see websocket::OriginPolicy
+  bool allow_anonymous_clients = false;      // the kubeconfig's credential for clients without one, on any listener
+  std::string html_static_dir;               // empty: no static files
+  std::string log_level = "info";
+  Duration linger = seconds(5);          // an upstream watch stays open for so long after its last subscriber
+  Duration drain_timeout = seconds(10);  // of a shutdown
+};
+
+enum class OptionSource { defaults, file, environment, flag };
+
+struct OptionSpec {
+  std::string_view name;         // "max-message"
+  std::string_view placeholder;  // of the value in --help, empty for a switch
+  std::string_view help;
+  bool list = false;  // may be given several times; joined with commas
+};
+
+[[nodiscard]] std::span<const OptionSpec> option_specs();
+
+// Option name -> value as text.
+using OptionValues = std::map<std::string, std::string, std::less<>>;
+using GetEnvironment = std::function<std::optional<std::string>(const std::string& name)>;
+
+struct LoadedOptions {
+  GatewayOptions options;
+  std::map<std::string, OptionSource, std::less<>> sources;  // of every option
+};
+
+// "FRESNEL_MAX_MESSAGE" for "max-message".
+[[nodiscard]] std::string environment_name(std::string_view option);
+[[nodiscard]] OptionValues options_from_environment(const GetEnvironment& get);
+// The options in a YAML mapping. `file` is for messages. Errors: no mapping, unknown or repeated key, wrong kind of
+// value.
+[[nodiscard]] result<OptionValues> parse_options_file(std::string_view yaml, std::string_view file);
+// Reads every value and lets the strongest source win. A bad value is an error even when a stronger source hides it.
+[[nodiscard]] result<LoadedOptions> resolve_options(const OptionValues& flags, const OptionValues& environment,
+                                                    const OptionValues& file, std::string_view file_name);
+// All of it: `flags` from the command line, the file of --config or FRESNEL_CONFIG (empty: none), the environment.
+[[nodiscard]] result<LoadedOptions> load_options(const OptionValues& flags, std::string config_file,
+                                                 const GetEnvironment& get);
+
+}  // namespace fresnel::gateway
