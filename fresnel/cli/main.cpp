@@ -1,1 +1,55 @@
-int main() { return 0; }
+// The `fresnel` program: parses the command line and runs the chosen subcommand.
+#include <signal.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <exception>
+#include <string>
+
+#include "fresnel/base/version.hpp"
+#include "fresnel/cli/commands.hpp"
+#include "fresnel/cli/output.hpp"
+
+namespace {
+
+constexpr char kExamples[] = R"(
+Examples:
+  # Follow the pods of all namespaces live
+  fresnel watch pods -A
+  # The same on two clusters at once
+  fresnel watch pods -A --context prod-eu --context prod-us
+  # One JSON line an event, for scripts
+  fresnel watch events -o json | jq .object.message
+
+"fresnel COMMAND --help" tells more about a command.)";
+
+int run(int argc, char** argv) {
+  using namespace fresnel::cli;
+  CLI::App app("Fresnel gathers many Kubernetes watches into one WebSocket.", "fresnel");
+  app.set_version_flag("--version", "fresnel " + std::string(fresnel::kVersion));
+  app.require_subcommand(1);
+  app.footer(kExamples);
+  Action chosen;
+  add_get_command(app, chosen);
+  // add_watch_command(app, chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  return chosen();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A reader that closes its pipe early is told to write(), not a reason to die.
+  signal(SIGPIPE, SIG_IGN);
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    (void)fresnel::cli::Output(STDERR_FILENO).write(std::string("error: ") + error.what() + "\n");
+    return fresnel::cli::kExitError;
+  }
+}
