@@ -7,7 +7,7 @@ install(TARGETS libfresnel fresnel_dependencies EXPORT fresnel-targets ARCHIVE D
 
 foreach(layer IN LISTS FRESNEL_LIBRARY_LAYERS)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/fresnel/${layer} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fresnel
-    FILES_MATCHING PATTERN "*.hpp" PATTERN "testing*" EXCLUDE)
+    FILES_MATCHING PATTERN "*.hpp" PATTERN "*testing*" EXCLUDE)
 endforeach()
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/fresnel)
