@@ -1,6 +1,5 @@
 #include "fresnel/cli/answer_printer.hpp"
 
-#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <utility>
@@ -149,12 +148,6 @@ class AnswerPrinter {
     const bool one_namespace = !several_ && !first.namespace_.empty();
     printed_.err +=
         one_namespace ? "No resources found in " + first.namespace_ + " namespace.\n" : "No resources found\n";
-  }
-
-  static std::string upper(std::string text) {
-    std::transform(text.begin(), text.end(), text.begin(),
-                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - ('a' - 'A')) : c; });
-    return text;
   }
 
   const ResourceArgs& args_;

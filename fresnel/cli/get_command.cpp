@@ -59,14 +59,7 @@ int run_get(ResourceArgs args) {
   asio::io_context io(1);
   net::CurlClient transport(io.get_executor());
 
-  result<std::vector<kube::ClusterContext>> targets = Error{Errc::cancelled, "cancelled"};
-  auto finding = find_targets(args, kube::KubeconfigOptions::from_environment(args.kubeconfig), transport);
-  asio::co_spawn(io, std::move(finding),
-                 [&](std::exception_ptr failure, result<std::vector<kube::ClusterContext>> found) {
-                   rethrow(failure);
-                   targets = std::move(found);
-                 });
-  io.run();
+  const auto targets = find_targets(args, io, transport);
   if (!targets) {
     (void)Output(STDERR_FILENO).write(error_text(targets.error()) + "\n");
     return kExitError;

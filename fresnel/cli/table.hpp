@@ -65,6 +65,9 @@ class ColumnUnion {
 // control characters as spaces.
 [[nodiscard]] std::string printable(std::string_view text);
 
+// ASCII letters as capitals: column headings.
+[[nodiscard]] std::string upper(std::string text);
+
 // Columns on a terminal. Every code point counts as one, which holds for what Kubernetes allows in names.
 [[nodiscard]] std::size_t display_width(std::string_view text) noexcept;
 

@@ -1,6 +1,9 @@
 #include "fresnel/cli/targets.hpp"
 
 #include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <exception>
 #include <utility>
 
 #include "fresnel/cli/json_value.hpp"
@@ -102,6 +105,18 @@ awaitable<result<Contexts>> find_targets(ResourceArgs args, kube::KubeconfigOpti
   Contexts contexts;
   for (const auto& name : *chosen) contexts.push_back(through_gateway(args.gateway, name, *config));
   co_return contexts;
+}
+
+result<Contexts> find_targets(const ResourceArgs& args, asio::io_context& io, net::HttpTransport& transport) {
+  result<Contexts> targets = Error{Errc::cancelled, "cancelled"};
+  auto finding = find_targets(args, kube::KubeconfigOptions::from_environment(args.kubeconfig), transport);
+  asio::co_spawn(io, std::move(finding), [&](std::exception_ptr failure, result<Contexts> found) {
+    if (failure) std::rethrow_exception(failure);
+    targets = std::move(found);
+  });
+  io.restart();
+  io.run();
+  return targets;
 }
 
 awaitable<result<ResourceTarget>> find_resource(const ResourceArgs& args, kube::ApiClient& client) {

@@ -15,6 +15,10 @@
 #include "fresnel/kube/kubeconfig.hpp"
 #include "fresnel/net/http.hpp"
 
+namespace boost::asio {
+class io_context;
+}
+
 namespace fresnel::cli {
 
 // The clusters in the order of --context, each once. Without --context: the current context; through a gateway the
@@ -23,6 +27,10 @@ namespace fresnel::cli {
 [[nodiscard]] awaitable<result<std::vector<kube::ClusterContext>>> find_targets(ResourceArgs args,
                                                                                 kube::KubeconfigOptions kubeconfig,
                                                                                 net::HttpTransport& transport);
+
+// The same, with flags and environment of this process, run on `io` until done.
+[[nodiscard]] result<std::vector<kube::ClusterContext>> find_targets(const ResourceArgs& args, asio::io_context& io,
+                                                                     net::HttpTransport& transport);
 
 // The cluster names in a gateway's /config.
 [[nodiscard]] result<std::vector<std::string>> parse_gateway_config(std::string_view json);

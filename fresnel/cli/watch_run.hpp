@@ -1,0 +1,31 @@
+// One run of `fresnel watch`: resolves RESOURCE on every cluster, follows it, and hands what happens to a live table or
+// to a pipe.
+//
+// A cluster that cannot be followed (unknown resource, 401, 403, 404) is given up; its error is said. In a pipe a
+// cluster that cannot be reached at the start is given up too, as kubectl would; a live table keeps trying. The run
+// ends when the user quits, when the reader of the pipe has gone, or when every cluster was given up. Once a cluster
+// was followed, nothing that happens to its server or the network ends it.
+//
+// Thread safety: one thread.
+#pragma once
+
+#include <vector>
+
+#include "fresnel/cli/resource_args.hpp"
+#include "fresnel/kube/cluster_context.hpp"
+#include "fresnel/net/http.hpp"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace fresnel::cli {
+
+// Returns the exit code.
+[[nodiscard]] int run_watch(asio::io_context& io, net::HttpTransport& transport, const ResourceArgs& args,
+                            const std::vector<kube::ClusterContext>& clusters);
+
+// This cluster cannot be followed, however long one waits.
+[[nodiscard]] bool is_final(const Error& error) noexcept;
+
+}  // namespace fresnel::cli
