@@ -32,7 +32,7 @@ int run(int argc, char** argv) {
   app.footer(kExamples);
   Action chosen;
   add_get_command(app, chosen);
-  // add_watch_command(app, chosen);
+  add_watch_command(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
