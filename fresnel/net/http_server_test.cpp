@@ -286,7 +286,9 @@ TEST_F(HttpServerTest, HandsTheSocketOverWithTheBytesBehindTheRequest) {
   start([&](HttpExchange& exchange) -> awaitable<void> {
     upgrade = exchange.request().upgrade;
     taken = exchange.take_socket();
-    const auto late = co_await exchange.respond(200, {}, {});
+    Headers headers;
+    std::string body;
+    const auto late = co_await exchange.respond(200, std::move(headers), std::move(body));
     EXPECT_FALSE(late);
   });
   RawClient client(io_);

@@ -69,6 +69,8 @@ class RawClient {
   explicit RawClient(asio::io_context& io) : socket_(io) {}
 
   awaitable<void> connect(Endpoint endpoint) {
+    socket_.close();
+    pending_.clear();
     const asio::ip::tcp::endpoint address(asio::ip::make_address(endpoint.host), endpoint.port);
     co_await socket_.async_connect(address, asio::use_awaitable);
   }
