@@ -1,4 +1,4 @@
-// The version of this program, as `fresnel --version` and the User-Agent say it. CMakeLists.txt names the same.
+// The version of this program, as `fresnel --version` and the User-Agent say it. CMakeLists.txt reads it here.
 #pragma once
 
 #include <string_view>
