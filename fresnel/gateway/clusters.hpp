@@ -18,6 +18,8 @@ class Clusters {
  public:
   // The first of several entries with one name wins.
   explicit Clusters(std::vector<kube::KubeconfigEntry> entries);
+  // Those of the kubeconfig. Error not_found says where it looked when there is no kubeconfig, or no context in it.
+  [[nodiscard]] static result<Clusters> load(const kube::KubeconfigOptions& options);
   [[nodiscard]] static Clusters of(const std::vector<kube::ClusterContext>& contexts);
 
   [[nodiscard]] bool contains(std::string_view name) const { return by_name_.contains(name); }

@@ -69,6 +69,7 @@ awaitable<int> stream(net::HttpExchange& exchange, net::HttpTransport& transport
   for (;;) {
     const auto part = co_await response->read();
     if (!part) {
+      if (part.error().code == Errc::cancelled) co_return kClientClosed;
       // The client must see that the body broke off: no last chunk, the connection just ends.
       log::info("{} {}: the response broke off: {}", exchange.request().method, exchange.request().path(),
                 part.error().message);

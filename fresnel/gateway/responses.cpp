@@ -78,6 +78,10 @@ net::Headers preflight_headers(const net::Headers& request) {
   return headers;
 }
 
+awaitable<int> respond_status(net::HttpExchange& exchange, int code, std::string message) {
+  return respond_status(exchange, code, std::move(message), net::Headers());
+}
+
 awaitable<int> respond_status(net::HttpExchange& exchange, int code, std::string message, net::Headers headers) {
   headers.set("content-type", "application/json");
   if (code == 401) headers.set("www-authenticate", "Bearer");

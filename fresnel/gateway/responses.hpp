@@ -30,9 +30,10 @@ namespace fresnel::gateway {
 [[nodiscard]] net::Headers preflight_headers(const net::Headers& request);
 
 // Answers, and returns the status for the counters.
+[[nodiscard]] awaitable<int> respond_status(net::HttpExchange& exchange, int code, std::string message);
 [[nodiscard]] awaitable<int> respond_status(net::HttpExchange& exchange, int code, std::string message,
-                                            net::Headers headers = {});
-[[nodiscard]] awaitable<int> respond_json(net::HttpExchange& exchange, std::string json, net::Headers headers = {});
+                                            net::Headers headers);
+[[nodiscard]] awaitable<int> respond_json(net::HttpExchange& exchange, std::string json, net::Headers headers);
 [[nodiscard]] awaitable<int> respond_text(net::HttpExchange& exchange, int code, std::string text);
 
 }  // namespace fresnel::gateway

@@ -1,0 +1,124 @@
+#include "fresnel/gateway/gateway.hpp"
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "fresnel/base/log.hpp"
+#include "fresnel/gateway/origin.hpp"
+#include "fresnel/gateway/worker.hpp"
+
+namespace fresnel::gateway {
+namespace {
+
+constexpr Duration kGrace = seconds(2);  // beyond the drain timeout: for what ends without waiting for anybody
+
+GatewayOptions with_threads(GatewayOptions options) {
+  if (options.threads == 0) options.threads = std::max(1u, std::thread::hardware_concurrency());
+  return options;
+}
+
+// With SO_REUSEPORT the kernel would let a second gateway share the port of a first one, and each would get half of
+// the clients. So ask once without it.
+result<void> check_free(const net::Endpoint& endpoint, Clock& clock) {
+  if (endpoint.port == 0) return {};
+  asio::io_context io;
+  net::HttpServer probe(io.get_executor(), clock, {}, [](net::HttpExchange&) -> awaitable<void> { co_return; });
+  const auto bound = probe.listen(endpoint);
+  probe.stop();
+  while (io.poll() > 0) {
+  }
+  if (!bound) return bound.error();
+  return {};
+}
+
+}  // namespace
+
+class Gateway::Impl {
+ public:
+  Impl(GatewayOptions options, Clusters clusters) : shared_(with_threads(std::move(options)), std::move(clusters)) {}
+
+  result<net::Endpoint> start();
+  void stop();
+
+ private:
+  result<net::Endpoint> listen();
+
+  Shared shared_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+result<net::Endpoint> Gateway::Impl::start() {
+  auto origins = websocket::OriginPolicy::parse(shared_.options.allowed_origins);
+  if (!origins) return origins.error();
+  shared_.origins = *std::move(origins);
+  if (!shared_.options.html_static_dir.empty()) {
+    auto files = StaticFiles::open(shared_.options.html_static_dir, shared_.options.base_url);
+    if (!files) return files.error();
+    shared_.files.emplace(*std::move(files));
+  }
+  for (unsigned i = 0; i < shared_.options.threads; ++i) workers_.push_back(std::make_unique<Worker>(shared_, i));
+  std::vector<hub::HubThread> threads;
+  for (const auto& worker : workers_) threads.push_back(worker->hub_thread());
+  hub::SharedStreamOptions streams;
+  streams.linger = shared_.options.linger;
+  shared_.hub = std::make_unique<hub::Hub>(std::move(threads), shared_.clock, streams);
+  const auto bound = listen();
+  if (!bound) {
+    shared_.hub.reset();
+    workers_.clear();
+    return bound.error();
+  }
+  // What counts is the address, not the name that it was given by.
+  shared_.loopback_listener = is_loopback_host(bound->host);
+  shared_.ready = true;
+  for (const auto& worker : workers_) worker->run();
+  log::info("listening on {} with {} threads, {} clusters", bound->to_string(), workers_.size(),
+            shared_.clusters.entries().size());
+  return bound;
+}
+
+result<net::Endpoint> Gateway::Impl::listen() {
+  if (const auto free = check_free(shared_.options.listen, shared_.clock); !free) return free.error();
+  net::Endpoint endpoint = shared_.options.listen;
+  for (const auto& worker : workers_) {
+    auto bound = worker->listen(endpoint);
+    if (!bound) return bound.error();
+    endpoint = *std::move(bound);  // the others get the port that the first was given
+  }
+  return endpoint;
+}
+
+void Gateway::Impl::stop() {
+  if (!shared_.ready.exchange(false)) return;
+  std::vector<std::future<void>> drains;
+  for (const auto& worker : workers_) drains.push_back(worker->drain());
+  const auto deadline = std::chrono::steady_clock::now() + shared_.options.drain_timeout + kGrace;
+  bool clean = true;
+  for (auto& drained : drains) clean = drained.wait_until(deadline) == std::future_status::ready && clean;
+  shared_.hub->stop();
+  for (const auto& worker : workers_) {
+    if (!worker->finish(kGrace)) log::debug("a thread of the gateway had to be cut off");
+  }
+  if (!clean) {
+    // Handlers that were cut off hold leases on streams of threads that would be destroyed before them.
+    log::error("some clients could not be closed within the drain timeout");
+    for (auto& worker : workers_) (void)worker.release();
+    (void)shared_.hub.release();
+  }
+  shared_.hub.reset();  // before the threads' contexts, which its streams refer to
+  workers_.clear();
+}
+
+Gateway::Gateway(GatewayOptions options, Clusters clusters)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(clusters))) {}
+
+Gateway::~Gateway() { stop(); }
+
+result<net::Endpoint> Gateway::start() { return impl_->start(); }
+
+void Gateway::stop() { impl_->stop(); }
+
+}  // namespace fresnel::gateway

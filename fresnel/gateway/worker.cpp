@@ -1,0 +1,312 @@
+#include "fresnel/gateway/worker.hpp"
+
+#include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <utility>
+#include <vector>
+
+#include "fresnel/base/log.hpp"
+#include "fresnel/gateway/credentials.hpp"
+#include "fresnel/gateway/origin.hpp"
+#include "fresnel/gateway/proxy.hpp"
+#include "fresnel/gateway/responses.hpp"
+#include "fresnel/session/direct_watch_session.hpp"
+#include "fresnel/session/multiplexer_session.hpp"
+
+namespace fresnel::gateway {
+namespace {
+
+constexpr std::string_view kMultiplexerProtocol = "headlamp.multiplexer.k8s.io";
+// Connections beyond those of max-connections, so that health checks and refusals still get an answer.
+constexpr std::size_t kSpareConnections = 64;
+constexpr std::size_t kFilePart = 256u << 10;
+
+net::HttpServerOptions server_options(const GatewayOptions& options) {
+  net::HttpServerOptions server;
+  server.max_connections = options.max_connections + kSpareConnections;
+  server.reuse_port = options.threads > 1;
+  return server;
+}
+
+websocket::WebSocketManagerOptions socket_options(const GatewayOptions& options) {
+  websocket::WebSocketManagerOptions sockets;
+  sockets.max_connections = options.max_connections;
+  sockets.max_message = options.max_message;
+  sockets.allowed_origins = options.allowed_origins;
+  sockets.close_timeout = options.drain_timeout;
+  return sockets;
+}
+
+bool asks_for_websocket(const net::ServerRequest& request) {
+  return request.upgrade && net::equal_ignoring_case(request.headers.get("upgrade"), "websocket");
+}
+
+// The media type of a direct watch: JSON in one of its shapes (Table, PartialObjectMetadata). The hub reads nothing
+// else.
+std::string accept_of(const net::Headers& headers) {
+  const auto accept = headers.get("accept");
+  return std::string(accept.starts_with(kube::kJson) ? accept : kube::kJson);
+}
+
+}  // namespace
+
+Worker::Worker(Shared& shared, std::size_t number)
+    : shared_(shared),
+      number_(number),
+      client_(io_.get_executor()),
+      sockets_(shared.clock, socket_options(shared.options), shared.connections),
+      tunnels_(io_.get_executor(), shared.clock, shared.metrics),
+      server_(io_.get_executor(), shared.clock, server_options(shared.options),
+              [this](net::HttpExchange& exchange) { return handle(exchange); }) {}
+
+Worker::~Worker() = default;
+
+void Worker::run() {
+  thread_ = std::thread([this] {
+    io_.run();
+    ended_.set_value();
+  });
+}
+
+std::future<void> Worker::drain() {
+  asio::post(io_, [this] {
+    draining_ = true;
+    server_.stop();
+    tunnels_.cut();
+    note_drained();
+    asio::co_spawn(io_, end_sockets(), asio::detached);
+  });
+  return drained_.get_future();
+}
+
+void Worker::note_drained() {
+  if (draining_ && handlers_ == 0 && !std::exchange(told_drained_, true)) drained_.set_value();
+}
+
+awaitable<void> Worker::end_sockets() {
+  std::string reason = "the gateway is shutting down";
+  co_await sockets_.close(1001, std::move(reason));
+}
+
+bool Worker::finish(Duration limit) {
+  guard_.reset();
+  const bool in_time = ended_.get_future().wait_for(limit) == std::future_status::ready;
+  if (!in_time) io_.stop();
+  thread_.join();
+  return in_time;
+}
+
+awaitable<void> Worker::handle(net::HttpExchange& exchange) {
+  // Not a guard's destructor alone: a cancelled handler is destroyed by unwinding too, and counts as ended.
+  struct Count {
+    explicit Count(Worker& counted) : worker(counted) { ++worker.handlers_; }
+    ~Count() {
+      --worker.handlers_;
+      worker.note_drained();
+    }
+    Worker& worker;
+  } const count(*this);
+  const int status = co_await route(exchange);
+  shared_.metrics.count_request(status);
+  log::debug("{} {} {}: {}", exchange.request().peer, exchange.request().method, exchange.request().path(), status);
+}
+
+awaitable<int> Worker::route(net::HttpExchange& exchange) {
+  const auto path = strip_base_url(exchange.request().path(), shared_.options.base_url);
+  if (!path) {
+    std::string message = "nothing is served at this path; expected one below " + shared_.options.base_url + "/";
+    co_return co_await refuse(exchange, BadInput::path, 404, std::move(message));
+  }
+  const bool probe = *path == "/healthz" || *path == "/readyz" || *path == "/metrics";
+  const bool guarded = is_cluster_path(*path) || *path == "/wsMultiplexer" || *path == "/config" || *path == "/plugins";
+  if (guarded && !origin_allowed(exchange.request().headers, shared_.origins)) {
+    std::string message = "this origin may not use the gateway; --allowed-origins can name it";
+    co_return co_await refuse(exchange, BadInput::origin, 403, std::move(message));
+  }
+  if (guarded && is_preflight(exchange.request())) {
+    auto headers = cors_headers(exchange.request().headers, shared_.origins);
+    for (const auto& [name, value] : preflight_headers(exchange.request().headers)) headers.add(name, value);
+    std::string nothing;
+    (void)co_await exchange.respond(204, std::move(headers), std::move(nothing));
+    co_return 204;
+  }
+  if (is_cluster_path(*path)) co_return co_await serve_cluster(exchange, *path);
+  if (*path == "/wsMultiplexer") co_return co_await serve_multiplexer(exchange);
+  if (const auto& method = exchange.request().method; method != "GET" && method != "HEAD") {
+    net::Headers headers;
+    headers.add("allow", "GET, HEAD");
+    std::string message = "expected GET or HEAD";
+    co_return co_await respond_status(exchange, 405, std::move(message), std::move(headers));
+  }
+  if (probe || guarded) co_return co_await serve_own(exchange, *path);
+  co_return co_await serve_file(exchange, *path);
+}
+
+awaitable<int> Worker::serve_own(net::HttpExchange& exchange, std::string_view path) {
+  auto cors = cors_headers(exchange.request().headers, shared_.origins);
+  if (path == "/config") {
+    auto config = shared_.clusters.config_json();
+    co_return co_await respond_json(exchange, std::move(config), std::move(cors));
+  }
+  if (path == "/plugins") {
+    std::string none = "[]";
+    co_return co_await respond_json(exchange, std::move(none), std::move(cors));
+  }
+  if (path == "/metrics") {
+    auto text = shared_.metrics.expose(shared_.hub->metrics());
+    net::Headers headers;
+    headers.add("content-type", "text/plain; version=0.0.4; charset=utf-8");
+    (void)co_await exchange.respond(200, std::move(headers), std::move(text));
+    co_return 200;
+  }
+  const bool well = path == "/healthz" || shared_.ready.load(std::memory_order_relaxed);
+  std::string text = well ? "ok\n" : "shutting down\n";
+  co_return co_await respond_text(exchange, well ? 200 : 503, std::move(text));
+}
+
+awaitable<int> Worker::serve_file(net::HttpExchange& exchange, std::string_view path) {
+  if (!shared_.files) {
+    std::string message = "nothing is served at this path";
+    co_return co_await respond_status(exchange, 404, std::move(message));
+  }
+  auto response = shared_.files->get(path, exchange.request().headers.get("if-none-match"));
+  const int status = response.status;
+  if (!response.file.is_open()) {
+    (void)co_await exchange.respond(status, std::move(response.headers), std::move(response.body));
+    co_return status;
+  }
+  response.headers.add("content-length", std::to_string(response.size));
+  if (const auto begun = co_await exchange.begin(status, std::move(response.headers)); !begun) co_return status;
+  std::vector<char> part(kFilePart);
+  std::uint64_t left = exchange.request().method == "HEAD" ? 0 : response.size;
+  while (left > 0 && response.file) {
+    response.file.read(part.data(), static_cast<std::streamsize>(std::min<std::uint64_t>(left, part.size())));
+    const auto size = static_cast<std::size_t>(response.file.gcount());
+    const std::string_view bytes(part.data(), size);
+    if (const auto written = co_await exchange.write(bytes); !written) co_return status;
+    left -= size;
+  }
+  (void)co_await exchange.finish();
+  co_return status;
+}
+
+awaitable<int> Worker::serve_multiplexer(net::HttpExchange& exchange) {
+  const auto& request = exchange.request();
+  auto token = client_token(request.headers);
+  if (!token) {
+    auto message = token.error().message;
+    co_return co_await refuse(exchange, BadInput::unauthorized, 401, std::move(message));
+  }
+  // A client may not use any cluster: say so with an HTTP status, not only in an ERROR message for each REQUEST.
+  const bool anonymous = anonymous_allowed(request);
+  if (token->empty() && !anonymous) {
+    std::string message = "expected a token of your own: this gateway does not lend its credential to this client";
+    co_return co_await refuse(exchange, BadInput::unauthorized, 401, std::move(message));
+  }
+  std::vector<std::string> protocols;
+  protocols.emplace_back(kMultiplexerProtocol);
+  auto connection = co_await sockets_.accept(exchange, std::move(protocols));
+  if (!connection) {
+    const int status = connection.error().status;
+    if (status >= 400 && status < 500) shared_.metrics.count_bad_input(BadInput::handshake);
+    co_return status;
+  }
+  const auto open = shared_.metrics.open(ConnectionKind::multiplexer);
+  session::ClusterResolver resolver = [this, token = *std::move(token), anonymous](std::string_view cluster) {
+    return resolve(cluster, token, anonymous);
+  };
+  auto serving = session::serve_multiplexer(*std::move(connection), services(), std::move(resolver));
+  co_await std::move(serving);
+  co_return 101;
+}
+
+awaitable<int> Worker::serve_cluster(net::HttpExchange& exchange, std::string_view path) {
+  const auto& request = exchange.request();
+  auto cors = cors_headers(request.headers, shared_.origins);
+  auto route = parse_cluster_route(path, [this](std::string_view name) { return shared_.clusters.contains(name); });
+  if (!route) {
+    const auto kind = route.error().code == Errc::not_found ? BadInput::unknown_cluster : BadInput::path;
+    auto message = route.error().message;
+    co_return co_await refuse(exchange, kind, http_status_of(route.error()), std::move(message), std::move(cors));
+  }
+  auto token = client_token(request.headers);
+  auto cluster = token ? resolve(route->cluster, *token, anonymous_allowed(request)) : token.error();
+  if (!cluster) {
+    auto message = cluster.error().message;
+    const int status = http_status_of(cluster.error());
+    if (status == 401) {
+      co_return co_await refuse(exchange, BadInput::unauthorized, status, std::move(message), std::move(cors));
+    }
+    co_return co_await respond_status(exchange, status, std::move(message), std::move(cors));
+  }
+  if (asks_for_websocket(request) && asks_for_watch(request.query())) {
+    co_return co_await serve_watch(exchange, *std::move(route), *std::move(cluster));
+  }
+  // A server may ignore an upgrade to HTTP/2 (RFC 9110 section 7.8), which clients send with plain requests.
+  if (request.upgrade && !net::equal_ignoring_case(request.headers.get("upgrade"), "h2c")) {
+    auto url = upstream_url(*cluster, *route, request.query());
+    co_return co_await tunnels_.serve(exchange, *std::move(cluster), std::move(url));
+  }
+  auto upstream = make_upstream_request(request, *route, *cluster);
+  co_return co_await proxy(exchange, client_, std::move(upstream), std::move(cors));
+}
+
+awaitable<int> Worker::serve_watch(net::HttpExchange& exchange, ClusterRoute route, kube::ClusterContext cluster) {
+  const auto& request = exchange.request();
+  if (const auto valid = session::check_api_path(route.path); !valid) {
+    auto message = valid.error().message;
+    co_return co_await refuse(exchange, BadInput::path, 400, std::move(message));
+  }
+  auto accept = accept_of(request.headers);
+  const auto watch = session::DirectWatchSession::open(services(), std::move(cluster), std::move(route.path),
+                                                       request.query(), std::move(accept));
+  const auto admitted = co_await watch->admitted();
+  if (!admitted) {
+    auto message = admitted.error().message;
+    co_return co_await respond_status(exchange, http_status_of(admitted.error()), std::move(message));
+  }
+  std::vector<std::string> protocols;
+  protocols.push_back(watch_protocol(offered_protocols(request.headers)));
+  if (protocols.front().empty()) protocols.clear();
+  auto connection = co_await sockets_.accept(exchange, std::move(protocols));
+  if (!connection) {
+    const int status = connection.error().status;
+    if (status >= 400 && status < 500) shared_.metrics.count_bad_input(BadInput::handshake);
+    co_return status;
+  }
+  const auto open = shared_.metrics.open(ConnectionKind::direct);
+  auto serving = watch->serve(*std::move(connection));
+  co_await std::move(serving);
+  co_return 101;
+}
+
+awaitable<int> Worker::refuse(net::HttpExchange& exchange, BadInput kind, int status, std::string message) {
+  return refuse(exchange, kind, status, std::move(message), net::Headers());
+}
+
+awaitable<int> Worker::refuse(net::HttpExchange& exchange, BadInput kind, int status, std::string message,
+                              net::Headers headers) {
+  shared_.metrics.count_bad_input(kind);
+  log::info("{} {} {} refused with {}: {}", exchange.request().peer, exchange.request().method,
+            exchange.request().path(), status, message);
+  co_return co_await respond_status(exchange, status, std::move(message), std::move(headers));
+}
+
+result<kube::ClusterContext> Worker::resolve(std::string_view cluster, const std::string& token, bool anonymous) const {
+  const auto known = shared_.clusters.find(cluster);
+  if (!known) return known.error();
+  return context_for_client(*known, token, anonymous);
+}
+
+bool Worker::anonymous_allowed(const net::ServerRequest& request) const {
+  return anonymous_client_allowed(shared_.options.allow_anonymous_clients, shared_.loopback_listener,
+                                  request.headers.get("host"));
+}
+
+session::SessionServices Worker::services() {
+  return {*shared_.hub, number_, shared_.clock, shared_.metrics.sessions()};
+}
+
+}  // namespace fresnel::gateway
