@@ -2,6 +2,7 @@
 #include <CLI/App.hpp>
 #include <boost/asio/io_context.hpp>
 #include <memory>
+#include <random>
 
 #include "fresnel/base/log.hpp"
 #include "fresnel/cli/commands.hpp"
@@ -30,6 +31,8 @@ Examples:
   fresnel watch deploy web -n shop)";
 
 int run(const ResourceArgs& args) {
+  SteadyClock clock;
+  Random random(std::random_device{}());
   asio::io_context io(1);
   net::CurlClient transport(io.get_executor());
   // What the layers below would log is on the screen already, in its place.
@@ -39,7 +42,7 @@ int run(const ResourceArgs& args) {
     (void)Output(STDERR_FILENO).write(error_text(targets.error()) + "\n");
     return kExitError;
   }
-  return run_watch(io, transport, args, *targets);
+  return run_watch(io, clock, random, transport, args, *targets);
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "fresnel/cli/watch_run.hpp"
 
-#include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -9,8 +8,6 @@
 #include <list>
 #include <map>
 #include <memory>
-#include <random>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -36,15 +33,16 @@ void rethrow(std::exception_ptr failure) {
 
 class WatchRun {
  public:
-  WatchRun(asio::io_context& io, net::HttpTransport& transport, const ResourceArgs& args,
+  WatchRun(asio::io_context& io, Clock& clock, Random& random, net::HttpTransport& transport, const ResourceArgs& args,
            const std::vector<kube::ClusterContext>& clusters)
       : io_(io),
+        clock_(clock),
+        random_(random),
         transport_(transport),
         args_(args),
         clusters_(clusters),
         as_table_(args.output == OutputFormat::table || args.output == OutputFormat::wide),
         live_(as_table_ && output_.is_terminal()),
-        random_(std::random_device{}()),
         printer_({args.output, clusters.size() > 1, args.all_namespaces}) {}
 
   int run() {
@@ -181,6 +179,7 @@ class WatchRun {
   }
 
   void finish(int exit_code) {
+    if (finished_) return;
     finished_ = true;
     exit_code_ = exit_code;
     io_.stop();
@@ -199,6 +198,8 @@ class WatchRun {
   }
 
   asio::io_context& io_;
+  Clock& clock_;
+  Random& random_;
   net::HttpTransport& transport_;
   const ResourceArgs& args_;
   const std::vector<kube::ClusterContext>& clusters_;
@@ -206,8 +207,6 @@ class WatchRun {
   Output errors_{STDERR_FILENO};
   bool as_table_;
   bool live_;
-  SteadyClock clock_;
-  Random random_;
   EventPrinter printer_;
   std::function<void(const std::string&, LinkState, const Error&)> report_;
   std::unique_ptr<LiveTable> table_;
@@ -231,9 +230,9 @@ bool is_final(const Error& error) noexcept {
   }
 }
 
-int run_watch(asio::io_context& io, net::HttpTransport& transport, const ResourceArgs& args,
-              const std::vector<kube::ClusterContext>& clusters) {
-  return WatchRun(io, transport, args, clusters).run();
+int run_watch(asio::io_context& io, Clock& clock, Random& random, net::HttpTransport& transport,
+              const ResourceArgs& args, const std::vector<kube::ClusterContext>& clusters) {
+  return WatchRun(io, clock, random, transport, args, clusters).run();
 }
 
 }  // namespace fresnel::cli

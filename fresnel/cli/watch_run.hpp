@@ -11,6 +11,8 @@
 
 #include <vector>
 
+#include "fresnel/base/backoff.hpp"
+#include "fresnel/base/clock.hpp"
 #include "fresnel/cli/resource_args.hpp"
 #include "fresnel/kube/cluster_context.hpp"
 #include "fresnel/net/http.hpp"
@@ -21,9 +23,9 @@ class io_context;
 
 namespace fresnel::cli {
 
-// Returns the exit code.
-[[nodiscard]] int run_watch(asio::io_context& io, net::HttpTransport& transport, const ResourceArgs& args,
-                            const std::vector<kube::ClusterContext>& clusters);
+// Runs `io` and returns the exit code. The clock and the random source must outlive `io`.
+[[nodiscard]] int run_watch(asio::io_context& io, Clock& clock, Random& random, net::HttpTransport& transport,
+                            const ResourceArgs& args, const std::vector<kube::ClusterContext>& clusters);
 
 // This cluster cannot be followed, however long one waits.
 [[nodiscard]] bool is_final(const Error& error) noexcept;
