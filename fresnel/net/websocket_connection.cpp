@@ -73,7 +73,8 @@ class WebSocketConnection::Impl : public std::enable_shared_from_this<Impl> {
  public:
   Impl(UpgradedSocket upgraded, std::string peer_address, Clock& clock, WebSocketConnectionOptions settings);
 
-  static awaitable<result<void>> handshake(std::shared_ptr<Impl> self, const ServerRequest& request);
+  // A refusal is in end() afterwards.
+  static awaitable<void> handshake(std::shared_ptr<Impl> self, const ServerRequest& request);
   static awaitable<result<Message>> read(std::shared_ptr<Impl> self);
   static awaitable<void> close(std::shared_ptr<Impl> self, int code, std::string reason);
   static awaitable<void> beat(std::shared_ptr<Impl> self);
@@ -82,6 +83,7 @@ class WebSocketConnection::Impl : public std::enable_shared_from_this<Impl> {
   void finish(Error error);
   void on_closed(std::function<void()> callback);
 
+  [[nodiscard]] const std::optional<Error>& end() const noexcept { return end_; }
   [[nodiscard]] OutboundQueue& queue() noexcept { return stream_.next_layer(); }
 
   const std::string peer;
@@ -122,7 +124,7 @@ WebSocketConnection::Impl::Impl(UpgradedSocket upgraded, std::string peer_addres
   stream_.read_message_max(options.max_message);
 }
 
-awaitable<result<void>> WebSocketConnection::Impl::handshake(std::shared_ptr<Impl> self, const ServerRequest& request) {
+awaitable<void> WebSocketConnection::Impl::handshake(std::shared_ptr<Impl> self, const ServerRequest& request) {
   auto& stream = self->stream_;
   // Beast's own idle timeout counts received bytes only and would end slow readers: beat() takes its place.
   stream.set_option(
@@ -136,21 +138,19 @@ awaitable<result<void>> WebSocketConnection::Impl::handshake(std::shared_ptr<Imp
   stream.set_option(websocket::stream_base::decorator([](websocket::response_type&) {}));
   if (error) {
     const int status = error == websocket::error::bad_sec_version ? 426 : 400;
-    Error refusal{Errc::protocol, "the WebSocket handshake was refused: " + error.message(), status};
     auto& queue = self->queue();
     const auto teardown = [&queue](auto handler) {
       async_teardown(beast::role_type::server, queue, std::move(handler));
     };
     auto token = kAsTuple;
     co_await asio::async_initiate<decltype(token), void(error_code)>(teardown, token);
-    self->finish(refusal);
-    co_return refusal;
+    self->finish({Errc::protocol, "the WebSocket handshake was refused: " + error.message(), status});
+    co_return;
   }
   stream.set_option(
       websocket::stream_base::timeout{self->options.close_timeout, websocket::stream_base::none(), false});
   stream.control_callback([raw = self.get()](websocket::frame_type kind, std::string_view) { raw->on_control(kind); });
   self->queue().open();
-  co_return result<void>();
 }
 
 awaitable<result<Message>> WebSocketConnection::Impl::read(std::shared_ptr<Impl> self) {
@@ -281,8 +281,8 @@ awaitable<result<std::shared_ptr<WebSocketConnection>>> WebSocketConnection::acc
     UpgradedSocket socket, const ServerRequest& request, Clock& clock, WebSocketConnectionOptions options) {
   const bool beats = options.heartbeat_interval > Duration::zero();
   auto impl = std::make_shared<Impl>(std::move(socket), request.peer, clock, std::move(options));
-  const auto done = co_await Impl::handshake(impl, request);
-  if (!done) co_return done.error();
+  co_await Impl::handshake(impl, request);
+  if (impl->end()) co_return *impl->end();
   if (beats) {
     auto heartbeat = Impl::beat(impl);
     asio::co_spawn(impl->queue().get_executor(), std::move(heartbeat), asio::detached);

@@ -13,7 +13,8 @@
 //
 // Keep a read() pending: pongs, Close frames and a lost connection are noticed by it, and without it a peer that
 // answers every ping is taken for dead after the heartbeat timeout.
-// A peer is alive while bytes of it arrive, or while what waits for it drains, however slowly.
+// A peer is alive while bytes of it arrive, or while what waits for it drains, as far as TCP shows: its window opens in
+// steps, of up to a sixteenth of its receive buffer.
 //
 // Thread safety: one thread, that of the socket's executor (whose context is run by that thread alone). The clock must
 // outlive the connection's coroutines, which end in the turn of the loop after the connection. Callbacks run

@@ -437,7 +437,7 @@ TEST_F(WebSocketConnectionTest, ASlowReaderThatDrainsStaysUntilItStops) {
     clock_.advance(seconds(30));
     turn();
     ASSERT_FALSE(end_) << end_->message;
-    receive();
+    for (int frame = 0; frame < 10; ++frame) receive();  // the window opens in steps of up to 64 KiB on loopback
   }
   EXPECT_GT(socket_->outbound_bytes(), 0u);
   for (int i = 0; i < 4 && !end_; ++i) {
