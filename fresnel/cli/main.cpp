@@ -10,6 +10,7 @@
 #include "fresnel/base/version.hpp"
 #include "fresnel/cli/commands.hpp"
 #include "fresnel/cli/output.hpp"
+#include "fresnel/cli/serve.hpp"
 
 namespace {
 
@@ -33,6 +34,8 @@ int run(int argc, char** argv) {
   Action chosen;
   add_get_command(app, chosen);
   add_watch_command(app, chosen);
+  add_serve_command(app, chosen);
+  add_demo_command(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
