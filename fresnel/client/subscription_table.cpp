@@ -270,16 +270,17 @@ void SubscriptionTable::on_refused(const KeyPtr& key, const wire::ServerMessage&
 
 void SubscriptionTable::start_timer(const KeyPtr& key, Duration delay, Step then) {
   key->timer = std::make_shared<Timer>(executor_, clock_);
-  asio::co_spawn(executor_, wait_then(shared_from_this(), key, key->timer, delay, then), [](std::exception_ptr thrown) {
-    if (thrown) log::error("a subscription's timer threw");
-  });
+  asio::co_spawn(executor_, wait_then(shared_from_this(), key, key->timer, clock_.now() + delay, then),
+                 [](std::exception_ptr thrown) {
+                   if (thrown) log::error("a subscription's timer threw");
+                 });
 }
 
 awaitable<void> SubscriptionTable::wait_then(std::shared_ptr<SubscriptionTable> self, KeyPtr key,
-                                             std::shared_ptr<Timer> timer, Duration delay, Step then) {
+                                             std::shared_ptr<Timer> timer, TimePoint due, Step then) {
   // Stopped before it began, or while it waited.
   if (key->timer != timer) co_return;
-  co_await timer->wait_for(delay);
+  co_await timer->wait_until(due);
   if (key->timer != timer) co_return;
   key->timer.reset();
   ((*self).*then)(key);

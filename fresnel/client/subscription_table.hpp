@@ -80,7 +80,7 @@ class SubscriptionTable : public std::enable_shared_from_this<SubscriptionTable>
 
   void start_timer(const KeyPtr& key, Duration delay, Step then);
   static awaitable<void> wait_then(std::shared_ptr<SubscriptionTable> self, KeyPtr key, std::shared_ptr<Timer> timer,
-                                   Duration delay, Step then);
+                                   TimePoint due, Step then);
 
   Executor executor_;
   Clock& clock_;
