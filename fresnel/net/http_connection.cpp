@@ -22,6 +22,12 @@
 #include "fresnel/base/log.hpp"
 #include "fresnel/net/tcp_options.hpp"
 
+// GCC 12 inlines a coroutine frame's operator new down to aligned_alloc, but not its operator delete, and takes the
+// pair for a mismatch.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
+
 namespace fresnel::net {
 namespace {
 

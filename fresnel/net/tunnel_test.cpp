@@ -7,6 +7,12 @@
 
 #include "fresnel/net/tls_testing.hpp"
 
+// GCC 12 inlines a coroutine frame's operator new down to aligned_alloc, but not its operator delete, and takes the
+// pair for a mismatch.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
+
 namespace fresnel::net {
 namespace {
 

@@ -291,10 +291,12 @@ TEST_F(WebSocketClientTest, ClosesInGoodOrderAndEndsAPendingRead) {
   connect();
   std::optional<Error> ended;
   std::optional<Error> seen;
-  asio::co_spawn(io_, client_->read(),
-                 [&](const std::exception_ptr&, result<Message> message) { ended = message.error(); });
-  asio::co_spawn(io_, connection_->read(),
-                 [&](const std::exception_ptr&, result<Message> message) { seen = message.error(); });
+  asio::co_spawn(io_, client_->read(), [&](const std::exception_ptr&, result<Message> message) {
+    if (!message) ended = message.error();
+  });
+  asio::co_spawn(io_, connection_->read(), [&](const std::exception_ptr&, result<Message> message) {
+    if (!message) seen = message.error();
+  });
   run(io_, [&]() -> awaitable<void> {
     std::string reason(122, 'x');
     reason += "\u00e9\u00e9";  // cut between the two bytes of a letter it would not be UTF-8
@@ -311,12 +313,14 @@ TEST_F(WebSocketClientTest, AbortEndsAPendingReadAndWrite) {
   connect_raw();
   std::optional<Error> read_error;
   std::optional<Error> write_error;
-  asio::co_spawn(io_, client_->read(),
-                 [&](const std::exception_ptr&, result<Message> message) { read_error = message.error(); });
+  asio::co_spawn(io_, client_->read(), [&](const std::exception_ptr&, result<Message> message) {
+    if (!message) read_error = message.error();
+  });
   Message large;
   large.payload.assign(64u << 20, 'x');
-  asio::co_spawn(io_, client_->write(std::move(large)),
-                 [&](const std::exception_ptr&, result<void> sent) { write_error = sent.error(); });
+  asio::co_spawn(io_, client_->write(std::move(large)), [&](const std::exception_ptr&, result<void> sent) {
+    if (!sent) write_error = sent.error();
+  });
   run(io_, [&]() -> awaitable<void> { co_await peer_.read_exactly(1); });
   EXPECT_FALSE(read_error || write_error);
   client_->abort();
@@ -328,8 +332,9 @@ TEST_F(WebSocketClientTest, AbortEndsAPendingReadAndWrite) {
 TEST_F(WebSocketClientTest, DestroyingItEndsAPendingReadAndTheConnection) {
   connect_raw();
   std::optional<Error> read_error;
-  asio::co_spawn(io_, client_->read(),
-                 [&](const std::exception_ptr&, result<Message> message) { read_error = message.error(); });
+  asio::co_spawn(io_, client_->read(), [&](const std::exception_ptr&, result<Message> message) {
+    if (!message) read_error = message.error();
+  });
   io_.restart();
   io_.poll();
   client_.reset();
@@ -346,7 +351,7 @@ TEST_F(WebSocketClientTest, CancellingAReadIsCancelled) {
   std::optional<Error> error;
   asio::co_spawn(io_, client_->read(),
                  asio::bind_cancellation_slot(cancel.slot(), [&](const std::exception_ptr&, result<Message> message) {
-                   error = message.error();
+                   if (!message) error = message.error();
                  }));
   io_.restart();
   io_.poll();
