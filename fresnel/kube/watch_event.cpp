@@ -215,6 +215,15 @@ WatchEvent with_columns(const WatchEvent& event, std::string_view columns) {
   return parsed_or_unknown(std::move(text));
 }
 
+WatchEvent without_columns(const WatchEvent& event) {
+  if (!event.has_columns) return event;
+  const std::string_view all = event.bytes.view();
+  std::string text = padded(all.size());
+  text.append(all.substr(0, event.columns_place.offset)).append("null");
+  text.append(all.substr(event.columns_place.offset + event.columns_place.size));
+  return parsed_or_unknown(std::move(text));
+}
+
 WatchEvent make_expired_event(std::string_view message) {
   std::string text = padded(message.size() + 160);
   text.append(R"({"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",)");

@@ -74,6 +74,9 @@ inline constexpr std::size_t kParserPadding = 64;
 // A Table event that carries these columnDefinitions (a JSON array), whatever it carried before.
 [[nodiscard]] WatchEvent with_columns(const WatchEvent& event, std::string_view columns);
 
+// A Table event whose columnDefinitions are null, as in all but a watch's first event.
+[[nodiscard]] WatchEvent without_columns(const WatchEvent& event);
+
 // {"type":"ERROR","object":Status} as kube-apiserver writes it when a version is no longer available (410, Expired).
 [[nodiscard]] WatchEvent make_expired_event(std::string_view message);
 

@@ -54,6 +54,14 @@ TEST(WatchEvent, ColumnsReplaceNullAndAreNotPutTwice) {
   EXPECT_EQ(with_columns(event, R"([{"name":"Other"}])").bytes.view(), event.bytes.view());
 }
 
+TEST(WatchEvent, ColumnsAreTakenOut) {
+  const auto bare = parse(kRow);
+  const auto event = without_columns(with_columns(bare, R"([{"name":"Name"}])"));
+  EXPECT_FALSE(event.has_columns);
+  EXPECT_EQ(event.bytes.view(), bare.bytes.view());
+  EXPECT_EQ(without_columns(bare).bytes.view(), bare.bytes.view());
+}
+
 TEST(WatchEvent, ColumnsAreAddedWhereTheFieldIsAbsent) {
   const auto bare = parse(R"({"type":"ADDED","object":{"kind":"Table","rows":[{"object":{"metadata":{"uid":"u"}}}]}})");
   const auto event = with_columns(bare, R"([{"name":"Name"}])");

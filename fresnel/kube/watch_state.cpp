@@ -47,8 +47,8 @@ struct Next {
 
   Transition operator()(Relisting& state) const {
     if (auto* done = std::get_if<ListDone>(&input)) {
-      done->start_version.clear();  // everybody who has joined is served by the difference
-      return watch_after_list(*done);
+      // Everybody who has joined is served by the difference: no older start.
+      return {.state = Watching{.version = done->version, .relisted = true}, .effect = DoWatch{done->version}};
     }
     if (auto* failed = std::get_if<ListFailed>(&input)) {
       return back_off(ResumeRelist{std::move(state.last_version)}, failed->error);
@@ -63,6 +63,7 @@ struct Next {
     }
     if (auto* seen = std::get_if<EventSeen>(&input)) {
       ++state.events;
+      state.relisted = false;
       if (parse_resource_version(seen->version)) state.version = seen->version;
       const auto target = parse_resource_version(state.catch_up_to);
       if (target && parse_resource_version(state.version) >= target) state.catch_up_to.clear();
@@ -101,13 +102,17 @@ struct Next {
   }
 
   static Transition watch_failed(Watching& state, const Error& error) {
-    if (is_gone(error)) {
-      if (state.catch_up_to.empty()) return relist(std::move(state.version));
-      Transition result{.state = Watching{.version = state.catch_up_to}, .effect = DoWatch{state.catch_up_to}};
-      result.start_lost = true;
-      return result;
-    }
-    return back_off(resume_of(state), error);
+    if (!is_gone(error)) return back_off(resume_of(state), error);
+    if (!state.catch_up_to.empty()) return give_up_replay(state);
+    if (state.relisted) return back_off(ResumeRelist{std::move(state.version)}, error);
+    return relist(std::move(state.version));
+  }
+
+  // What is known is the list's state, not that of the version reached: only from the list on can it be followed.
+  static Transition give_up_replay(Watching& state) {
+    Transition result{.state = Watching{.version = state.catch_up_to}, .effect = DoWatch{state.catch_up_to}};
+    result.start_lost = true;
+    return result;
   }
 
   static Transition watch_closed(Watching& state, Duration lived) {
@@ -117,7 +122,9 @@ struct Next {
       return {.state = std::move(again), .effect = DoWatch{state.version}};
     }
     const int closes = state.instant_closes + 1;
-    if (closes >= kInstantClosesBeforeRelist) return relist(std::move(state.version));
+    if (closes >= kInstantClosesBeforeRelist) {
+      return state.catch_up_to.empty() ? relist(std::move(state.version)) : give_up_replay(state);
+    }
     const Error error{Errc::closed, "the API server ended the watch at once"};
     Transition result = back_off(resume_of(state), error);
     std::get<BackingOff>(result.state).instant_closes = closes;

@@ -2,10 +2,14 @@
 // its driver. Sources: Kubernetes API concepts, "Efficient detection of changes" and "410 Gone responses".
 //
 //   Empty --Start--> Listing --ListDone--> Watching --WatchEnded--> Watching        (the server's timeout, at once)
-//                       |                     |------ error ------> Backoff --TimerFired--> Watching at the same
-//                       version |                     |------ 410 --------> Relisting --ListDone--> Watching
+//                       |                     |------ error ------> Backoff --TimerFired--> Watching, same version
+//                       |                     |------ 410 --------> Relisting --ListDone--> Watching
 //                       '--- error --> Backoff --TimerFired--> Listing
 //   every state --Stop--> Stopped
+//
+// A 410 while the watch replays what happened before the first list costs only the replay: Watching from the list on.
+// A 410 right after a relist, before anything was seen: Backoff, then Relisting, so that a server which lists what it
+// cannot watch is not asked in a loop.
 //
 // A version to watch from is only ever taken from a list, an object or a BOOKMARK, never from an ERROR event.
 #pragma once
@@ -49,6 +53,7 @@ struct Watching {
   bool opened = false;
   int events = 0;          // since the watch was opened
   int instant_closes = 0;  // in a row: clean ends without an event, within a second
+  bool relisted = false;   // from a relist's version, and nothing has been seen since
 };
 
 // Waiting before the next attempt.

@@ -114,6 +114,36 @@ TEST(WatchState, ThreeInstantEmptyClosesRelist) {
   as<Relisting>(step);
 }
 
+// The list's state is not that of the version reached: a difference would begin at the wrong version.
+TEST(WatchState, AReplayThatIsClosedInstantlyThreeTimesFallsBackToTheList) {
+  auto step = next(Listing{}, ListDone{"40", "30"});
+  for (int close = 1; close <= 2; ++close) {
+    step = next(step.state, WatchEnded{std::nullopt, milliseconds(5)});
+    step = next(step.state, TimerFired{});
+    EXPECT_EQ(std::get<DoWatch>(step.effect).version, "30");
+  }
+  step = next(step.state, WatchEnded{std::nullopt, milliseconds(5)});
+  EXPECT_TRUE(step.start_lost);
+  EXPECT_EQ(std::get<DoWatch>(step.effect).version, "40");
+}
+
+TEST(WatchState, A410RightAfterARelistBacksOffBeforeTheNext) {
+  auto step = next(Relisting{"30"}, ListDone{"40", ""});
+  step = next(step.state, WatchOpened{});
+  step = next(step.state, ErrorSeen{http(410)});
+  EXPECT_TRUE(std::holds_alternative<DoSleep>(step.effect));
+  step = next(step.state, TimerFired{});
+  EXPECT_EQ(as<Relisting>(step).last_version, "40");
+  EXPECT_TRUE(std::holds_alternative<DoList>(step.effect));
+}
+
+TEST(WatchState, A410AfterARelistAndAnEventRelistsAtOnce) {
+  auto step = next(Relisting{"30"}, ListDone{"40", ""});
+  step = next(step.state, EventSeen{"41"});
+  step = next(step.state, ErrorSeen{http(410)});
+  EXPECT_EQ(as<Relisting>(step).last_version, "41");
+}
+
 TEST(WatchState, RefusalsAreReportedAndRetriedSlowly) {
   for (const int status : {400, 401, 403, 404}) {
     auto step = next(Listing{}, ListFailed{http(status)});

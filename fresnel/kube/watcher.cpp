@@ -87,6 +87,7 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
       log::debug("watch of {} on {}: {}", target_.path, client_->context().name, step.report->message);
       report({WatchStatus::Phase::failing, *step.report});
     }
+    if (std::holds_alternative<Relisting>(state_)) report({WatchStatus::Phase::connecting, {}});
   }
 
   void report(const WatchStatus& status) {
@@ -240,6 +241,7 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
         log::warn("watch of {} on {}: an event of an unknown type was skipped", target_.path, client_->context().name);
         continue;
       }
+      if (event.has_columns) event = without_columns(event);
       note(event);
       batch.push_back(std::move(event));
     }

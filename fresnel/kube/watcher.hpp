@@ -52,8 +52,11 @@ struct WatchStatus {
 
 struct WatcherHandlers {
   std::function<void(const ListedInfo&)> on_listed;
-  // In stream order. A BOOKMARK says that everything up to its version has been seen.
+  // In stream order. A BOOKMARK says that everything up to its version has been seen. A Table's events come without
+  // columnDefinitions: ListedInfo has them.
   std::function<void(std::vector<WatchEvent>)> on_events;
+  // Connecting: at the start and while relisting. A watch that ends at its timeoutSeconds and is opened again stays
+  // connected.
   std::function<void(const WatchStatus&)> on_status;
   // Asked once, when the first list is there: watch from this older version on (for subscribers that know that
   // state). Optional.

@@ -89,15 +89,18 @@ class WatcherTest : public testing::Test {
   void start(WatchTarget target = {.path = "/api/v1/pods"}) {
     WatcherHandlers handlers;
     handlers.on_listed = [this](const ListedInfo& info) {
-      told.push_back((info.relist ? "relisted " : "listed ") + info.resource_version);
+      told.push_back((info.relist ? "relisted " : "listed ") + info.resource_version +
+                     (info.columns != nullptr ? " " + *info.columns : std::string()));
     };
     handlers.on_events = [this](std::vector<WatchEvent> events) {
       for (const auto& e : events) {
-        told.push_back(std::string(to_string(e.type)) + " " + e.name + " " + e.resource_version);
+        told.push_back(std::string(to_string(e.type)) + " " + e.name + " " + e.resource_version +
+                       (e.has_columns ? " with columns" : ""));
       }
     };
     handlers.on_status = [this](const WatchStatus& status) {
       phase = status.phase;
+      phases.push_back(status.phase);
       if (status.phase == WatchStatus::Phase::failing)
         told.push_back("failing " + std::string(to_string(status.error.code)));
     };
@@ -133,6 +136,7 @@ class WatcherTest : public testing::Test {
   std::string start_version;
   Told told;
   std::optional<WatchStatus::Phase> phase;
+  std::vector<WatchStatus::Phase> phases;
   std::optional<Watcher> watcher;
 };
 
@@ -200,6 +204,25 @@ TEST_F(WatcherTest, A410EventRelistsAndTellsTheDifference) {
   EXPECT_EQ(told, (Told{"listed 10", "MODIFIED a 11", "relisted 20", "DELETED b 12", "ADDED c 16"}));
   EXPECT_TRUE(transport.requests[3].ends_with("&resourceVersion=20"));
   EXPECT_EQ(watcher->relists(), 1u);
+}
+
+TEST_F(WatcherTest, ARelistIsReportedAsConnecting) {
+  transport.answers = {{.body = list(10, {})}, {.body = event("ADDED", pod("a", 11)) + kGone}};
+  start();
+  EXPECT_EQ(phase, WatchStatus::Phase::failing) << "nothing more is scripted";
+  EXPECT_EQ(phases, (std::vector<WatchStatus::Phase>{WatchStatus::Phase::connecting, WatchStatus::Phase::connected,
+                                                     WatchStatus::Phase::connecting, WatchStatus::Phase::failing}));
+}
+
+TEST_F(WatcherTest, ATablesColumnsAreToldWithTheListOnly) {
+  const std::string columns = R"([{"name":"Name"}])";
+  const std::string row = R"({"cells":["b"],"object":)" + pod("b", 11) + "}";
+  const std::string table = R"({"kind":"Table","columnDefinitions":)" + columns + R"(,"rows":[)" + row + "]}";
+  transport.answers = {{.body = R"({"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"10"},)"
+                                R"("columnDefinitions":[{"name":"Name"}],"rows":[]})"},
+                       {.body = event("ADDED", table), .stays_open = true}};
+  start();
+  EXPECT_EQ(told, (Told{"listed 10 " + columns, "ADDED b 11"}));
 }
 
 TEST_F(WatcherTest, A410StatusRelistsToo) {
