@@ -32,9 +32,10 @@ struct WatchQuery {
   int timeout_seconds = 0;       // 0: none
 };
 
-// Reads a query string without its '?'. What does not change which objects are watched is left out of the selectors:
-// watch, resourceVersion, resourceVersionMatch, timeoutSeconds, allowWatchBookmarks, sendInitialEvents, limit,
-// continue, pretty, retryCount.
+// Reads a query string without its '?', as an API server would: '+' is a space, the first of several values counts, a
+// parameter with a broken escape or a ';' is left out. What does not change which objects are watched is left out of
+// the selectors: watch, resourceVersion, resourceVersionMatch, timeoutSeconds, allowWatchBookmarks, sendInitialEvents,
+// limit, continue, pretty, retryCount.
 [[nodiscard]] WatchQuery parse_watch_query(std::string_view query);
 
 }  // namespace fresnel::hub
