@@ -1,6 +1,7 @@
 #include "fresnel/hub/event_log.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace fresnel::hub {
 namespace {
@@ -12,30 +13,52 @@ std::uint64_t number(const kube::WatchEvent& event) {
 }  // namespace
 
 void EventLog::reset(std::uint64_t horizon) {
-  events_.clear();
-  tombstones_.clear();
-  bytes_ = 0;
+  *this = EventLog(options_);
   horizon_ = horizon;
   tombstone_horizon_ = horizon;
 }
 
+void EventLog::relisted(std::uint64_t from, std::uint64_t to) {
+  std::erase_if(gaps_, [this](const Gap& gap) { return gap.to <= std::min(horizon_, tombstone_horizon_); });
+  if (to > from + 1) gaps_.push_back({from, to});
+  if (gaps_.size() <= options_.max_gaps) return;
+  horizon_ = std::max(horizon_, gaps_.front().to);
+  tombstone_horizon_ = std::max(tombstone_horizon_, gaps_.front().to);
+  gaps_.pop_front();
+}
+
 void EventLog::append(EventPtr event) {
   if (!event->event.changes_an_object()) return;
-  const std::uint64_t version = number(event->event);
-  if (event->event.type == kube::WatchEvent::Type::deleted) {
-    tombstones_.push_back({version, event});
-    if (tombstones_.size() > options_.max_tombstones) {
-      tombstone_horizon_ = tombstones_.front().version;
-      tombstones_.pop_front();
-    }
-  }
-  bytes_ += event->event.bytes.size();
-  events_.push_back({version, std::move(event)});
+  const Entry entry{number(event->event), std::move(event)};
+  if (entry.event->event.type == kube::WatchEvent::Type::deleted) bury(entry);
+  bytes_ += entry.event->event.bytes.size();
+  events_.push_back(entry);
   while (events_.size() > options_.max_events || (bytes_ > options_.max_bytes && events_.size() > 1)) {
     bytes_ -= events_.front().event->event.bytes.size();
     horizon_ = std::max(horizon_, events_.front().version);
     events_.pop_front();
   }
+}
+
+void EventLog::bury(const Entry& entry) {
+  tombstones_.push_back(entry);
+  tombstone_bytes_ += entry.event->event.bytes.size();
+  while (tombstones_.size() > options_.max_tombstones || tombstone_bytes_ > options_.max_tombstone_bytes) {
+    tombstone_bytes_ -= tombstones_.front().event->event.bytes.size();
+    tombstone_horizon_ = std::max(tombstone_horizon_, tombstones_.front().version);
+    tombstones_.pop_front();
+  }
+}
+
+bool EventLog::in_a_gap(std::uint64_t version) const noexcept {
+  return std::any_of(gaps_.begin(), gaps_.end(),
+                     [version](const Gap& gap) { return gap.from < version && version < gap.to; });
+}
+
+bool EventLog::tells_after(std::uint64_t version) const noexcept { return version >= horizon_ && !in_a_gap(version); }
+
+bool EventLog::tells_difference(std::uint64_t version) const noexcept {
+  return version >= tombstone_horizon_ && !in_a_gap(version);
 }
 
 std::vector<EventPtr> EventLog::after(std::uint64_t version) const {

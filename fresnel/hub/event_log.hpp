@@ -2,10 +2,11 @@
 //
 //   |-- tombstones: what was deleted --------------------------------------|
 //                                  |-- log: every event, in stream order --|
-//   ^ tombstone_horizon()          ^ horizon()                             now
+//   ^ tombstone_horizon()          ^ horizon()      |  gap  |              now
 //
 // Nothing before a horizon is ever claimed: the log tells everything after horizon(); the objects' current state and
-// the tombstones together tell everything after tombstone_horizon().
+// the tombstones together tell everything after tombstone_horizon(). Neither tells what happened within a gap: a relist
+// knows the states on its sides only, so its deletions have made-up versions, and what came and went inside is unknown.
 //
 // Thread safety: one owner.
 #pragma once
@@ -21,8 +22,10 @@ namespace fresnel::hub {
 
 struct EventLogOptions {
   std::size_t max_events = 4096;
-  std::size_t max_bytes = 8u << 20;
+  std::size_t max_bytes = 8u << 20;  // of the events' text
   std::size_t max_tombstones = 16'384;
+  std::size_t max_tombstone_bytes = 16u << 20;
+  std::size_t max_gaps = 64;
 };
 
 class EventLog {
@@ -31,6 +34,8 @@ class EventLog {
 
   // Forgets everything; from now on tells what comes after `horizon`.
   void reset(std::uint64_t horizon);
+  // A relist at `to` found what was known up to `from`; its difference is appended next.
+  void relisted(std::uint64_t from, std::uint64_t to);
   // ADDED, MODIFIED and DELETED, in stream order; others are not kept. Beyond a bound the oldest is dropped.
   void append(EventPtr event);
 
@@ -38,11 +43,15 @@ class EventLog {
   [[nodiscard]] std::uint64_t tombstone_horizon() const noexcept { return tombstone_horizon_; }
   [[nodiscard]] std::size_t size() const noexcept { return events_.size(); }
 
-  // The events after `version`; `version` must not be before horizon().
+  // Whether after(version), or difference(version, ...), is the whole truth.
+  [[nodiscard]] bool tells_after(std::uint64_t version) const noexcept;
+  [[nodiscard]] bool tells_difference(std::uint64_t version) const noexcept;
+
+  // The events after `version`; needs tells_after(version).
   [[nodiscard]] std::vector<EventPtr> after(std::uint64_t version) const;
 
-  // The difference between the state at `version` (not before tombstone_horizon()) and `current`: what changed since
-  // as MODIFIED, what was deleted since as DELETED, in ascending order of version.
+  // The difference between the state at `version` and `current`: what changed since as MODIFIED, what was deleted since
+  // as DELETED, in ascending order of version. Needs tells_difference(version).
   [[nodiscard]] std::vector<kube::WatchEvent> difference(std::uint64_t version, const kube::ObjectIndex& current) const;
 
  private:
@@ -50,11 +59,20 @@ class EventLog {
     std::uint64_t version;
     EventPtr event;
   };
+  struct Gap {
+    std::uint64_t from;
+    std::uint64_t to;
+  };
+
+  void bury(const Entry& entry);
+  [[nodiscard]] bool in_a_gap(std::uint64_t version) const noexcept;
 
   EventLogOptions options_;
   std::deque<Entry> events_;
   std::deque<Entry> tombstones_;
+  std::deque<Gap> gaps_;
   std::size_t bytes_ = 0;
+  std::size_t tombstone_bytes_ = 0;
   std::uint64_t horizon_ = 0;
   std::uint64_t tombstone_horizon_ = 0;
 };

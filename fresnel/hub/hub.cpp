@@ -25,12 +25,23 @@ struct Hub::Shard : std::enable_shared_from_this<Shard> {
   std::unordered_map<StreamKey, std::shared_ptr<SharedStream>, StreamKeyHash> streams;
   // Where each subscriber is, though its stream may have been replaced under the same key.
   std::unordered_map<SubscriberId, std::weak_ptr<SharedStream>> subscribers;
+  bool stopped = false;
 
-  std::shared_ptr<SharedStream> stream_for(const StreamSource& source, std::shared_ptr<ClusterMetrics> metrics) {
-    auto& stream = streams[source.key];
-    if (stream) return stream;
+  void join(const StreamSource& source, std::shared_ptr<ClusterMetrics> metrics, SubscriberId id,
+            const HomeThread& home, std::weak_ptr<StreamSubscriber> subscriber, JoinOptions join_options) {
+    if (stopped) return;
+    const auto it = streams.find(source.key);
+    const bool is_new = it == streams.end();
+    const auto stream = is_new ? make_stream(source, std::move(metrics)) : it->second;
+    if (is_new) streams.emplace(source.key, stream);
+    subscribers[id] = stream;
+    stream->join(id, home, std::move(subscriber), std::move(join_options));
+    if (is_new) stream->start();  // with its first member there, whose version decides where the watch starts
+  }
+
+  std::shared_ptr<SharedStream> make_stream(const StreamSource& source, std::shared_ptr<ClusterMetrics> metrics) {
     auto client = std::make_shared<kube::ApiClient>(transport, source.context);
-    // The stream is retired from within its own calls, so it goes in a turn of its own, unless it was replaced.
+    // The stream is retired from within its own calls, so it goes in a turn of its own.
     auto retire = [self = weak_from_this(), key = source.key] {
       const auto shard = self.lock();
       if (!shard) return;
@@ -39,10 +50,8 @@ struct Hub::Shard : std::enable_shared_from_this<Shard> {
       asio::post(shard->executor, [shard, retired = std::move(it->second)] {});
       shard->streams.erase(it);
     };
-    stream = std::make_shared<SharedStream>(source.key, std::move(client), executor, clock, random, std::move(metrics),
-                                            options, std::move(retire));
-    stream->start();
-    return stream;
+    return std::make_shared<SharedStream>(source.key, std::move(client), executor, clock, random, std::move(metrics),
+                                          options, std::move(retire));
   }
 };
 
@@ -85,9 +94,7 @@ StreamLease Hub::subscribe(StreamSource source, std::size_t home, std::weak_ptr<
   asio::post(shard.executor, [shard = shard.shared_from_this(), id, thread = std::move(thread),
                               source = std::move(source), subscriber = std::move(subscriber),
                               options = std::move(options), metrics = std::move(metrics)]() mutable {
-    const auto stream = shard->stream_for(source, std::move(metrics));
-    shard->subscribers[id] = stream;
-    stream->join(id, thread, std::move(subscriber), std::move(options));
+    shard->join(source, std::move(metrics), id, thread, std::move(subscriber), std::move(options));
   });
   return StreamLease(this, std::move(key), id);
 }
@@ -106,6 +113,7 @@ void Hub::leave(const StreamKey& key, SubscriberId id) {
 void Hub::stop() {
   for (const auto& shard : shards_) {
     asio::post(shard->executor, [shard] {
+      shard->stopped = true;
       shard->subscribers.clear();
       shard->streams.clear();
     });

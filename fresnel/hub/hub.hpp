@@ -61,7 +61,8 @@ class Hub {
   [[nodiscard]] StreamLease subscribe(StreamSource source, std::size_t home, std::weak_ptr<StreamSubscriber> subscriber,
                                       JoinOptions options);
 
-  // Ends every stream; their subscribers hear nothing more. Completes on each thread in its own time.
+  // Ends every stream; their subscribers hear nothing more, and whoever subscribes from now on hears nothing at all.
+  // Completes on each thread in its own time.
   void stop();
 
   [[nodiscard]] HubMetrics& metrics() noexcept { return metrics_; }

@@ -28,6 +28,7 @@ SharedStream::SharedStream(StreamKey key, std::shared_ptr<kube::ApiClient> clien
                            SharedStreamOptions options, std::function<void()> retire)
     : key_(std::move(key)),
       executor_(executor),
+      clock_(clock),
       metrics_(std::move(metrics)),
       options_(options),
       retire_(std::move(retire)),
@@ -40,11 +41,14 @@ SharedStream::SharedStream(StreamKey key, std::shared_ptr<kube::ApiClient> clien
                 .on_start_lost = [this] { on_start_lost(); }},
                options.watcher),
       log_(options.log),
-      linger_(executor, clock) {
+      linger_(std::make_shared<Timer>(executor, clock)),
+      quiet_(std::make_shared<Timer>(executor, clock)) {
   metrics_->upstream_watches.fetch_add(1, std::memory_order_relaxed);
 }
 
 SharedStream::~SharedStream() {
+  linger_->cancel();
+  quiet_->cancel();
   metrics_->upstream_watches.fetch_sub(1, std::memory_order_relaxed);
   metrics_->subscriptions.fetch_sub(static_cast<std::int64_t>(members_.size()), std::memory_order_relaxed);
 }
@@ -58,7 +62,7 @@ void SharedStream::post(const Port& port, Call call) {
 
 void SharedStream::join(SubscriberId id, const HomeThread& home, std::weak_ptr<StreamSubscriber> subscriber,
                         JoinOptions options) {
-  linger_.cancel();
+  linger_->cancel();
   auto [it, added] = ports_.try_emplace(home.number);
   Port& port = it->second;
   if (added) {
@@ -78,7 +82,9 @@ void SharedStream::join(SubscriberId id, const HomeThread& home, std::weak_ptr<S
          target.attach(id, subscriber, bookmarks);
          if (const auto told = subscriber.lock()) told->on_status(status);
        });
-  if (listed_) admit(id, member);
+  if (!listed_) return;
+  admit(id, member);
+  complete_waiting();
 }
 
 void SharedStream::leave(SubscriberId id) {
@@ -90,45 +96,41 @@ void SharedStream::leave(SubscriberId id) {
   if (it->second.escaped) --escaped_members_;
   members_.erase(it);
   metrics_->subscriptions.fetch_sub(1, std::memory_order_relaxed);
-  if (members_.empty()) linger_then_retire();
+  if (!members_.empty() || !retire_) return;
+  asio::co_spawn(executor_, linger(weak_from_this(), linger_, options_.linger), asio::detached);
 }
 
-void SharedStream::linger_then_retire() { asio::co_spawn(executor_, linger(shared_from_this()), asio::detached); }
-
-awaitable<void> SharedStream::linger(std::shared_ptr<SharedStream> self) {
-  const bool due = co_await self->linger_.wait_for(self->options_.linger);
-  if (due && self->members_.empty() && self->retire_) std::exchange(self->retire_, nullptr)();
+awaitable<void> SharedStream::linger(std::weak_ptr<SharedStream> stream, std::shared_ptr<Timer> timer,
+                                     Duration duration) {
+  auto waiting = timer->wait_for(duration);
+  const bool due = co_await std::move(waiting);
+  const auto self = stream.lock();
+  if (due && self && self->members_.empty() && self->retire_) std::exchange(self->retire_, nullptr)();
 }
 
 // --- what a joiner is given
 
 void SharedStream::admit(SubscriberId id, Member& member) {
   if (!member.version) {
-    send_snapshot(id, member, {});
+    send_state(id, member, {});
     return;
   }
   const std::uint64_t version = *member.version;
-  // While the past is being replayed, deletions up to the list may still be missing from the tombstones.
-  const bool replaying = reached_ < list_version_;
-  if (version < log_.tombstone_horizon() || (version < log_.horizon() && replaying)) {
+  Opening opening{.skip_through = version, .columns = columns_};
+  if (log_.tells_after(version)) {
+    opening.events = log_.after(version);
+    for (auto& event : opening.events) {
+      if (member.escaped && event->data_body.empty()) event = publish(event->event, true);
+    }
+  } else if (log_.tells_difference(version) && !progress_.replaying()) {
+    opening.events = published(log_.difference(version, watcher_.index()), member.escaped);
+    opening.skip_through = progress_.reached();
+  } else {
     send_gone(id, member, version);
     return;
   }
-  Opening opening{.skip_through = version, .complete = true, .columns = columns_};
-  if (version >= log_.horizon()) {
-    opening.events = log_.after(version);
-    if (member.escaped) {
-      for (auto& event : opening.events) {
-        if (event->data_body.empty()) event = publish(event->event, true);
-      }
-    }
-    // What lies between this version and the list is still being replayed.
-    member.awaits_complete = !owed_.empty() && version < list_version_;
-    opening.complete = !member.awaits_complete;
-  } else {
-    opening.events = published(log_.difference(version, watcher_.index()), member.escaped);
-    opening.skip_through = reached_;
-  }
+  member.awaits_complete = !progress_.has_told(version, clock_.now());
+  opening.complete = !member.awaits_complete;
   send_opening(id, member, std::move(opening));
 }
 
@@ -136,16 +138,24 @@ void SharedStream::send_opening(SubscriberId id, const Member& member, Opening o
   post(port_of(member), [id, opening = std::move(opening)](StreamPort& target) { target.open(id, opening); });
 }
 
-void SharedStream::send_snapshot(SubscriberId id, Member& member, std::vector<EventPtr> before) {
-  auto objects = published(watcher_.index().snapshot(), member.escaped);
-  std::move(objects.begin(), objects.end(), std::back_inserter(before));
+void SharedStream::send_state(SubscriberId id, Member& member, std::vector<EventPtr> before) {
   member.awaits_complete = false;
   member.version.reset();
   send_opening(id, member,
                {.events = std::move(before),
-                .skip_through = std::max(list_version_, reached_),
+                .objects = state(member.escaped),
+                .skip_through = std::max(progress_.list_version(), progress_.reached()),
                 .complete = true,
                 .columns = columns_});
+}
+
+std::shared_ptr<const std::vector<EventPtr>> SharedStream::state(bool escaped) {
+  auto state = state_.lock();
+  const bool usable = state && (!escaped || state->empty() || !state->front()->data_body.empty());
+  if (usable) return state;
+  state = std::make_shared<const std::vector<EventPtr>>(published(watcher_.index().snapshot(), escaped));
+  state_ = state;
+  return state;
 }
 
 void SharedStream::send_gone(SubscriberId id, Member& member, std::uint64_t version) {
@@ -154,9 +164,11 @@ void SharedStream::send_gone(SubscriberId id, Member& member, std::uint64_t vers
                                           std::to_string(log_.tombstone_horizon()) + ")");
   std::vector<EventPtr> events{publish(std::move(expired), member.escaped)};
   if (member.restart_after_gone) {
-    send_snapshot(id, member, std::move(events));
+    send_state(id, member, std::move(events));
     return;
   }
+  member.awaits_complete = false;
+  member.version.reset();
   send_opening(id, member, {.events = std::move(events)});
   const Error gone{Errc::gone, "the resource version is no longer available", 410, "Expired"};
   post(port_of(member), [id, gone](StreamPort& target) { target.fail(id, gone); });
@@ -180,84 +192,105 @@ std::string SharedStream::oldest_version_wanted() const {
 }
 
 void SharedStream::on_listed(const kube::ListedInfo& info) {
-  const std::uint64_t before = reached_;
-  list_version_ = kube::parse_resource_version(info.resource_version).value_or(0);
+  const auto version = kube::parse_resource_version(info.resource_version).value_or(0);
   if (info.columns != nullptr) columns_ = std::make_shared<const std::string>(*info.columns);
+  state_.reset();
   if (info.relist) {
-    metrics_->relists.fetch_add(1, std::memory_order_relaxed);
-    reached_ = list_version_;
-    // The difference starts at what this stream had seen. Who joined with a newer version cannot use it.
-    for (auto& [id, member] : members_) {
-      if (member.version && *member.version > before) send_gone(id, member, *member.version);
-    }
-    complete_waiting();
+    on_relisted(version);
     return;
   }
   listed_ = true;
   const auto start = kube::parse_resource_version(info.start_version);
-  log_.reset(start.value_or(list_version_));
-  reached_ = log_.horizon();
-  if (start) {
-    for (const auto& [identity, event] : watcher_.index()) {
-      if (kube::parse_resource_version(event.resource_version) > start) owed_.insert(identity);
-    }
-  }
+  log_.reset(start.value_or(version));
+  progress_.listed(version, start, watcher_.index());
   for (auto& [id, member] : members_) admit(id, member);
+}
+
+// The difference that follows leads from what this stream had seen to the list. Who joined with a version in between
+// may know objects that came and went unseen here; a history that went backwards cannot be told in ascending versions.
+void SharedStream::on_relisted(std::uint64_t version) {
+  metrics_->relists.fetch_add(1, std::memory_order_relaxed);
+  const std::uint64_t seen = progress_.reached();
+  const bool rewound = version < seen;
+  progress_.relisted(version);
+  if (rewound) {
+    log_.reset(version);
+  } else {
+    log_.relisted(seen, version);
+  }
+  for (auto& [id, member] : members_) {
+    const std::uint64_t joined = member.version.value_or(seen);
+    if (rewound || (joined > seen && joined < version)) send_gone(id, member, joined);
+  }
 }
 
 void SharedStream::on_events(std::vector<kube::WatchEvent> events) {
   metrics_->events_in.fetch_add(events.size(), std::memory_order_relaxed);
+  state_.reset();
   auto batch = std::make_shared<Batch>();
   batch->events.reserve(events.size());
   for (auto& event : events) {
     batch->has_bookmarks |= event.type == kube::WatchEvent::Type::bookmark;
-    if (const auto version = kube::parse_resource_version(event.resource_version)) reached_ = *version;
     auto shared = publish(std::move(event), escaped_members_ > 0);
-    note_caught_up(shared->event);
+    progress_.saw(shared->event, watcher_.index(), clock_.now());
     log_.append(shared);
     batch->events.push_back(std::move(shared));
   }
   for (const auto& [thread, port] : ports_) {
     post(port, [batch = std::shared_ptr<const Batch>(batch)](StreamPort& target) { target.deliver(*batch); });
   }
-  if (owed_.empty()) complete_waiting();
-}
-
-// A replay is over for a joiner when every object that changed since its version has been told, or the stream has
-// passed the list.
-void SharedStream::note_caught_up(const kube::WatchEvent& event) {
-  if (owed_.empty()) return;
-  if (reached_ >= list_version_) {
-    owed_.clear();
-    return;
-  }
-  const std::string identity = object_identity(event);
-  const auto* object = watcher_.index().find(identity);
-  if (object == nullptr || object->resource_version == event.resource_version) owed_.erase(identity);
+  complete_waiting();
 }
 
 void SharedStream::complete_waiting() {
+  const TimePoint now = clock_.now();
+  bool somebody_waits = false;
   for (auto& [id, member] : members_) {
-    if (!std::exchange(member.awaits_complete, false)) continue;
+    if (!member.awaits_complete) continue;
+    if (!progress_.has_told(member.version.value_or(0), now)) {
+      somebody_waits = true;
+      continue;
+    }
+    member.awaits_complete = false;
     post(port_of(member), [id = id](StreamPort& target) { target.complete(id); });
   }
+  const auto quiet_at = progress_.quiet_at();
+  if (!somebody_waits || awaits_quiet_ || !quiet_at || *quiet_at <= now) return;
+  awaits_quiet_ = true;
+  asio::co_spawn(executor_, await_quiet(weak_from_this(), quiet_, *quiet_at), asio::detached);
+}
+
+awaitable<void> SharedStream::await_quiet(std::weak_ptr<SharedStream> stream, std::shared_ptr<Timer> timer,
+                                          TimePoint at) {
+  auto waiting = timer->wait_until(at);
+  (void)co_await std::move(waiting);
+  const auto self = stream.lock();
+  if (!self) co_return;
+  self->awaits_quiet_ = false;
+  self->complete_waiting();
 }
 
 void SharedStream::on_start_lost() {
-  owed_.clear();
-  log_.reset(list_version_);
-  reached_ = list_version_;
+  log_.reset(progress_.list_version());
+  progress_.start_lost();
   for (auto& [id, member] : members_) {
-    if (member.version && *member.version < list_version_) send_gone(id, member, *member.version);
+    if (member.version && *member.version < progress_.list_version()) send_gone(id, member, *member.version);
   }
 }
 
 void SharedStream::on_status(const kube::WatchStatus& status) {
   status_ = status;
+  const bool connected = status.phase == kube::WatchStatus::Phase::connected;
+  if (connected) {
+    progress_.connected(clock_.now());
+  } else {
+    progress_.disconnected();
+  }
   const bool refused = status.phase == kube::WatchStatus::Phase::failing && !listed_ && is_refusal(status.error);
   for (const auto& [thread, port] : ports_) {
     if (!refused) post(port, [status](StreamPort& target) { target.status(status); });
   }
+  if (connected) complete_waiting();
   if (!refused) return;
   // Nobody has been given anything yet: each subscriber learns why, and may ask again.
   for (const auto& [id, member] : members_) {

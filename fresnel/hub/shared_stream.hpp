@@ -13,7 +13,6 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "fresnel/base/backoff.hpp"
@@ -21,6 +20,7 @@
 #include "fresnel/hub/hub_metrics.hpp"
 #include "fresnel/hub/stream_key.hpp"
 #include "fresnel/hub/stream_port.hpp"
+#include "fresnel/hub/upstream_progress.hpp"
 #include "fresnel/kube/watcher.hpp"
 
 namespace fresnel::hub {
@@ -61,7 +61,7 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
     std::size_t thread;
     bool escaped;
     bool restart_after_gone;
-    std::optional<std::uint64_t> version;  // what it joined with
+    std::optional<std::uint64_t> version;  // what it joined with, none: the current state
     bool awaits_complete = false;
   };
   struct Port {
@@ -75,40 +75,44 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   [[nodiscard]] Port& port_of(const Member& member) { return ports_.at(member.thread); }
 
   void on_listed(const kube::ListedInfo& info);
+  void on_relisted(std::uint64_t version);
   void on_events(std::vector<kube::WatchEvent> events);
   void on_status(const kube::WatchStatus& status);
   void on_start_lost();
 
   void admit(SubscriberId id, Member& member);
   void send_opening(SubscriberId id, const Member& member, Opening opening);
-  void send_snapshot(SubscriberId id, Member& member, std::vector<EventPtr> before);
+  void send_state(SubscriberId id, Member& member, std::vector<EventPtr> before);
   void send_gone(SubscriberId id, Member& member, std::uint64_t version);
+  [[nodiscard]] std::shared_ptr<const std::vector<EventPtr>> state(bool escaped);
   [[nodiscard]] std::vector<EventPtr> published(std::vector<kube::WatchEvent> events, bool escaped) const;
   [[nodiscard]] std::string oldest_version_wanted() const;
-  void note_caught_up(const kube::WatchEvent& event);
   void complete_waiting();
-  void linger_then_retire();
-  static awaitable<void> linger(std::shared_ptr<SharedStream> self);
+  static awaitable<void> await_quiet(std::weak_ptr<SharedStream> stream, std::shared_ptr<Timer> timer, TimePoint at);
+  static awaitable<void> linger(std::weak_ptr<SharedStream> stream, std::shared_ptr<Timer> timer, Duration duration);
 
   const StreamKey key_;
   Executor executor_;
+  Clock& clock_;
   std::shared_ptr<ClusterMetrics> metrics_;
   SharedStreamOptions options_;
   std::function<void()> retire_;
   kube::Watcher watcher_;
   EventLog log_;
-  Timer linger_;
+  UpstreamProgress progress_;
 
   std::unordered_map<SubscriberId, Member> members_;
   std::map<std::size_t, Port> ports_;
   std::size_t escaped_members_ = 0;
   kube::WatchStatus status_;
   bool listed_ = false;
-  std::uint64_t list_version_ = 0;
-  std::uint64_t reached_ = 0;  // the version of the latest list or event
-  // While events from before the list are replayed: the objects whose events are still to come.
-  std::unordered_set<std::string> owed_;
   std::shared_ptr<const std::string> columns_;
+  // What joiners without a version are given, as long as somebody is being given it and nothing has changed.
+  std::weak_ptr<const std::vector<EventPtr>> state_;
+  // Shared with the coroutines that wait for them, which do not keep the stream.
+  std::shared_ptr<Timer> linger_;
+  std::shared_ptr<Timer> quiet_;
+  bool awaits_quiet_ = false;
 };
 
 }  // namespace fresnel::hub

@@ -21,10 +21,10 @@ StreamPort::Member* StreamPort::find(SubscriberId id) {
 void StreamPort::open(SubscriberId id, const Opening& opening) {
   Member* member = find(id);
   if (member == nullptr) return;
-  member->opened = true;
+  if (!std::exchange(member->opened, true)) member->columns = opening.columns;
   member->skip_through = 0;
-  member->columns = opening.columns;
   give(*member, opening.events);
+  if (opening.objects) give(*member, *opening.objects);
   member->skip_through = opening.skip_through;
   if (opening.complete) complete(id);
 }
@@ -60,11 +60,9 @@ void StreamPort::deliver(const Batch& batch) {
     std::vector<EventPtr> wanted;
     wanted.reserve(batch.events.size());
     for (const auto& event : batch.events) {
-      if (member.skip_through != 0) {
-        const auto version = kube::parse_resource_version(event->event.resource_version);
-        if (version && *version <= member.skip_through) continue;
-        member.skip_through = 0;
-      }
+      const auto version = kube::parse_resource_version(event->event.resource_version);
+      if (version && *version <= member.skip_through) continue;
+      if (version) member.skip_through = 0;  // the stream has passed it
       if (event->event.type == kube::WatchEvent::Type::bookmark && !member.bookmarks) continue;
       wanted.push_back(event);
     }
@@ -77,15 +75,17 @@ void StreamPort::give(Member& member, std::span<const EventPtr> events) {
   const auto subscriber = member.subscriber.lock();
   if (!subscriber) return;
   metrics_->events_out.fetch_add(events.size(), std::memory_order_relaxed);
-  if (!member.columns) {
+  const auto row = std::find_if(events.begin(), events.end(), [](const EventPtr& e) { return e->event.is_table; });
+  if (!member.columns || row == events.end()) {
     subscriber->on_events(events);
     return;
   }
-  // A Table's columns travel with the first event that each subscriber gets.
+  // A Table's columns travel with the first row that each subscriber gets.
   const auto columns = std::exchange(member.columns, nullptr);
-  std::vector<EventPtr> first(events.begin(), events.end());
-  first.front() = publish(with_columns(first.front()->event, *columns), true);
-  subscriber->on_events(first);
+  std::vector<EventPtr> with(events.begin(), events.end());
+  auto& first = with[static_cast<std::size_t>(row - events.begin())];
+  first = publish(with_columns(first->event, *columns), !first->data_body.empty());
+  subscriber->on_events(with);
 }
 
 }  // namespace fresnel::hub

@@ -21,12 +21,12 @@
 namespace fresnel::hub {
 
 // A subscriber's side: a session's subscription. Called on the subscriber's own thread; it may end its subscription
-// in any of these calls.
+// in any of these calls. What is on its way when it does may still come, unless the subscriber is destroyed too.
 class StreamSubscriber {
  public:
   virtual ~StreamSubscriber() = default;
   virtual void on_events(std::span<const EventPtr> events) = 0;
-  // What the subscriber asked to begin with has been delivered.
+  // What the subscriber asked to begin with has been delivered. Once; once more after a 410 that came later.
   virtual void on_complete() = 0;
   virtual void on_status(const kube::WatchStatus& status) = 0;
   // The subscription is over: it was refused, or its version is gone and it did not ask for a new start.
@@ -44,9 +44,10 @@ struct Batch {
 // What one subscriber is given when it joins or starts anew.
 struct Opening {
   std::vector<EventPtr> events;
-  std::uint64_t skip_through = 0;  // live events up to this version are known to the subscriber
+  std::shared_ptr<const std::vector<EventPtr>> objects;  // then these: shared by all who are given the current state
+  std::uint64_t skip_through = 0;                        // live events up to this version are known to the subscriber
   bool complete = false;
-  std::shared_ptr<const std::string> columns;  // of a Table: go with the first event
+  std::shared_ptr<const std::string> columns;  // of a Table: go with its first row
 };
 
 class StreamPort {
