@@ -24,7 +24,6 @@ client::SubscriptionHandlers printing(const std::string& cluster) {
   handlers.on_message = [cluster](const kube::WatchEvent& event) {
     const auto type = std::string(kube::to_string(event.type));
     std::printf("%-12s %-8s %s/%s\n", cluster.c_str(), type.c_str(), event.namespace_.c_str(), event.name.c_str());
-    std::fflush(stdout);
   };
   handlers.on_complete = [cluster] { std::printf("%-12s that is all for now\n", cluster.c_str()); };
   handlers.on_error = [cluster](const fresnel::Error& error) {
@@ -39,12 +38,13 @@ client::SubscriptionHandlers printing(const std::string& cluster) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // whole lines at once, in a pipe too
   if (argc < 4) {
     std::fprintf(stderr, "usage: %s GATEWAY-URL PATH CLUSTER...\n", argv[0]);
     return 2;
   }
+  fresnel::SteadyClock clock;  // outlives the io_context, whose coroutines use it to their last breath
   boost::asio::io_context io;
-  fresnel::SteadyClock clock;
   const auto dialer = std::make_shared<fresnel::net::WebSocketDialer>(io.get_executor());
   client::Multiplexer multiplexer(io.get_executor(), clock, fresnel::Random(std::random_device{}()), dialer,
                                   {.url = argv[1]});

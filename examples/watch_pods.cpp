@@ -5,6 +5,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -18,6 +19,7 @@
 namespace kube = fresnel::kube;
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // whole lines at once, in a pipe too
   const auto config = kube::load_kubeconfig(kube::KubeconfigOptions::from_environment());
   if (!config) {
     std::fprintf(stderr, "%s\n", config.error().message.c_str());
@@ -29,9 +31,10 @@ int main(int argc, char** argv) {
     return 1;
   }
 
-  boost::asio::io_context io;
+  // The clock and the random source outlive the io_context, whose coroutines use them to their last breath.
   fresnel::SteadyClock clock;
   fresnel::Random random(std::random_device{}());
+  boost::asio::io_context io;
   fresnel::net::CurlClient transport(io.get_executor());
 
   kube::WatcherHandlers handlers;
@@ -45,19 +48,18 @@ int main(int argc, char** argv) {
       std::printf("%-8s %s/%s at version %s\n", type.c_str(), event.namespace_.c_str(), event.name.c_str(),
                   event.resource_version.c_str());
     }
-    std::fflush(stdout);
   };
   handlers.on_status = [](const kube::WatchStatus& status) {
     if (status.phase != kube::WatchStatus::Phase::failing) return;
     std::fprintf(stderr, "will try again: %s\n", status.error.message.c_str());
   };
 
-  kube::Watcher watcher(io.get_executor(), clock, random,
-                        std::make_shared<kube::ApiClient>(transport, std::move(*context)), {.path = "/api/v1/pods"},
-                        std::move(handlers));
-  watcher.start();
+  std::optional<kube::Watcher> watcher(std::in_place, io.get_executor(), clock, random,
+                                       std::make_shared<kube::ApiClient>(transport, std::move(*context)),
+                                       kube::WatchTarget{.path = "/api/v1/pods"}, std::move(handlers));
+  watcher->start();
 
   boost::asio::signal_set signals(io, SIGINT, SIGTERM);
-  signals.async_wait([&](const auto&, int) { io.stop(); });
-  io.run();
+  signals.async_wait([&](const auto&, int) { watcher.reset(); });
+  io.run();  // until the watcher's last coroutine has ended
 }
