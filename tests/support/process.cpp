@@ -1,6 +1,7 @@
 #include "tests/support/process.hpp"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -129,6 +130,8 @@ struct Launch {
   }
   if (dup2(launch.in, 0) < 0 || dup2(launch.out, 1) < 0 || dup2(launch.err, 2) < 0) give_up();
   if (!launch.cwd.empty() && chdir(launch.cwd.c_str()) != 0) give_up();
+  // A listening socket of the test's own would stay open in the child, and its port taken.
+  ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   execve(launch.program.c_str(), argv, envp);
   give_up();
   _exit(127);
