@@ -85,7 +85,9 @@ awaitable<void> echo_bytes(HttpExchange& exchange) {
 
 // Reads until the peer is gone, so that pings are answered and its end is noticed.
 awaitable<void> read_to_end(WebSocketPtr socket) {
-  while (co_await socket->read()) {
+  for (;;) {
+    const auto message = co_await socket->read();
+    if (!message) co_return;
   }
 }
 
@@ -128,7 +130,7 @@ class ApiServer::Impl : public std::enable_shared_from_this<Impl> {
   awaitable<void> pump_socket(WebSocketPtr socket, ActiveWatch& watch, WatchStream& stream, Schedule schedule);
   awaitable<void> echo(HttpExchange& exchange);
   awaitable<WebSocketPtr> accept_socket(HttpExchange& exchange);
-  static awaitable<void> compact_regularly(std::shared_ptr<Impl> self, Duration interval);
+  static awaitable<void> compact_regularly(std::shared_ptr<Impl> self, Duration interval, Revision revision);
   [[nodiscard]] Schedule schedule_of(const WatchRequest& request) const;
   bool take(WatchStream& stream, std::string& out);
   bool bookmark_if_due(WatchStream& stream, Schedule& schedule, std::string& out);
@@ -158,7 +160,9 @@ result<net::Endpoint> ApiServer::Impl::listen(const net::Endpoint& endpoint) {
   }
   api_.set_address(bound->to_string());
   if (options_.compaction_interval > Duration::zero()) {
-    asio::co_spawn(executor_, compact_regularly(shared_from_this(), options_.compaction_interval), asio::detached);
+    auto compacting =
+        compact_regularly(shared_from_this(), options_.compaction_interval, resources_.store().revision());
+    asio::co_spawn(executor_, std::move(compacting), asio::detached);
   }
   return bound;
 }
@@ -193,11 +197,13 @@ ApiServerCounters ApiServer::Impl::counters() const {
   return counters;
 }
 
-awaitable<void> ApiServer::Impl::compact_regularly(std::shared_ptr<Impl> self, Duration interval) {
+awaitable<void> ApiServer::Impl::compact_regularly(std::shared_ptr<Impl> self, Duration interval, Revision revision) {
   // As kube-apiserver does: at each tick, what was current at the tick before.
-  auto revision = self->resources_.store().revision();
-  while (self->server_ && co_await self->compaction_.wait_for(interval) && self->server_) {
-    self->resources_.store().compact(std::exchange(revision, self->resources_.store().revision()));
+  for (;;) {
+    const bool due = co_await self->compaction_.wait_for(interval);
+    if (!due || !self->server_) co_return;
+    auto& store = self->resources_.store();
+    store.compact(std::exchange(revision, store.revision()));
   }
 }
 
@@ -262,7 +268,7 @@ bool ApiServer::Impl::bookmark_if_due(WatchStream& stream, Schedule& schedule, s
   if (mode_ == Mode::stalled || schedule.bookmark == TimePoint::max()) return false;
   if (now < schedule.bookmark && now < schedule.end) return false;
   stream.bookmark(out, resources_.now());
-  schedule.bookmark = now + options_.bookmark_interval;
+  schedule.bookmark = now < schedule.end ? now + options_.bookmark_interval : TimePoint::max();
   return true;
 }
 

@@ -111,8 +111,13 @@ void Workload::put_app(const App& app, bool exists) {
 
 void Workload::make_pod(std::size_t index) {
   const App& app = apps_[index];
-  std::string hash = std::to_string(7'000'000'000 + static_cast<std::int64_t>(index) * 7919 + app.version * 104'729);
-  for (char& c : hash) c = kLetters[static_cast<std::size_t>(c - '0')];
+  // As a ReplicaSet's: the same for all pods of one version.
+  std::string hash;
+  for (std::uint64_t mixed =
+           (index + 1) * 0x9e3779b97f4a7c15ULL + static_cast<std::uint64_t>(app.version) * 0xbf58476d1ce4e5b9ULL;
+       hash.size() < 9; mixed /= kLetters.size()) {
+    hash.push_back(kLetters[mixed % kLetters.size()]);
+  }
   std::string suffix;
   for (int i = 0; i < 5; ++i) suffix.push_back(kLetters[pick(kLetters.size())]);
   Pod pod{.app = index, .version = app.version, .name = app.name + "-" + hash + "-" + suffix};
