@@ -8,6 +8,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -34,13 +35,15 @@ void rethrow(std::exception_ptr failure) {
 class WatchRun {
  public:
   WatchRun(asio::io_context& io, Clock& clock, Random& random, net::HttpTransport& transport, const ResourceArgs& args,
-           const std::vector<kube::ClusterContext>& clusters)
+           const std::vector<kube::ClusterContext>& clusters, Output output, Output errors)
       : io_(io),
         clock_(clock),
         random_(random),
         transport_(transport),
         args_(args),
         clusters_(clusters),
+        output_(output),
+        errors_(errors),
         as_table_(args.output == OutputFormat::table || args.output == OutputFormat::wide),
         live_(as_table_ && output_.is_terminal()),
         printer_({args.output, clusters.size() > 1, args.all_namespaces}) {}
@@ -56,7 +59,12 @@ class WatchRun {
     report_ = handlers.on_state;
     handlers.on_state = [this](const std::string& cluster, LinkState state, const Error& error) {
       report_(cluster, state, error);
-      if (state == LinkState::failed && is_final(error)) give_up(cluster, error);
+      // Once a cluster was followed, rights may come back.
+      if (state == LinkState::failed && is_final(error) && !synced_.contains(cluster)) give_up(cluster, error);
+    };
+    handlers.on_synced = [this, show = handlers.on_synced](const std::string& cluster) {
+      synced_.insert(cluster);
+      show(cluster);
     };
     if (args_.gateway.empty()) {
       source_ = std::make_unique<DirectSource>(io_.get_executor(), clock_, random_, transport_, std::move(handlers));
@@ -94,7 +102,7 @@ class WatchRun {
     handlers.on_state = [this](const std::string& cluster, LinkState state, const Error& error) {
       if (state == LinkState::live) last_said_[cluster].clear();
       const bool troubled = state == LinkState::reconnecting || state == LinkState::failed;
-      if (troubled && !error.message.empty() && !is_final(error)) complain(cluster, error);
+      if (troubled && !error.message.empty()) complain(cluster, error);
     };
     return handlers;
   }
@@ -204,7 +212,7 @@ class WatchRun {
   const ResourceArgs& args_;
   const std::vector<kube::ClusterContext>& clusters_;
   Output output_;
-  Output errors_{STDERR_FILENO};
+  Output errors_;
   bool as_table_;
   bool live_;
   EventPrinter printer_;
@@ -213,6 +221,7 @@ class WatchRun {
   std::unique_ptr<EventSource> source_;
   std::list<asio::cancellation_signal> cancellations_;
   std::map<std::string, Error> given_up_;
+  std::set<std::string> synced_;
   std::map<std::string, std::string> last_said_;
   bool finished_ = false;
   int exit_code_ = kExitOk;
@@ -231,8 +240,9 @@ bool is_final(const Error& error) noexcept {
 }
 
 int run_watch(asio::io_context& io, Clock& clock, Random& random, net::HttpTransport& transport,
-              const ResourceArgs& args, const std::vector<kube::ClusterContext>& clusters) {
-  return WatchRun(io, clock, random, transport, args, clusters).run();
+              const ResourceArgs& args, const std::vector<kube::ClusterContext>& clusters, Output output,
+              Output errors) {
+  return WatchRun(io, clock, random, transport, args, clusters, output, errors).run();
 }
 
 }  // namespace fresnel::cli

@@ -27,12 +27,12 @@ inline constexpr std::string_view kJson = "application/json";
 
 struct ApiRequest {
   std::string method = "GET";
-  std::string path = {};   // absolute, without the server's path prefix: "/api/v1/pods"
-  std::string query = {};  // percent-encoded, without '?'
+  std::string path;   // absolute, without the server's path prefix: "/api/v1/pods"
+  std::string query;  // percent-encoded, without '?'
   std::string accept = std::string(kJson);
-  std::string body = {};
+  std::string body;
   std::string content_type = std::string(kJson);  // sent with a body only
-  net::Headers headers = {};                      // further ones; they replace those that the client would set
+  net::Headers headers;                           // further ones; they replace those that the client would set
   std::size_t max_body = 256u << 20;              // bytes; request() only
   Duration response_timeout = seconds(30);        // until the response's header; 0 = none
   Duration idle_timeout = seconds(60);            // silence within the body ends the response; 0 = none
@@ -40,8 +40,8 @@ struct ApiRequest {
 
 struct ApiResponse {
   int status = 0;  // below 400
-  net::Headers headers = {};
-  std::string body = {};
+  net::Headers headers;
+  std::string body;
 };
 
 class ApiClient {

@@ -15,14 +15,14 @@
 namespace fresnel::kube {
 
 struct ApiResource {
-  std::string group = {};  // empty: the core group
-  std::string version = {};
-  std::string name = {};  // plural: "pods"
-  std::string singular = {};
-  std::string kind = {};
+  std::string group;  // empty: the core group
+  std::string version;
+  std::string name;  // plural: "pods"
+  std::string singular;
+  std::string kind;
   bool namespaced = false;
-  std::vector<std::string> verbs = {};
-  std::vector<std::string> short_names = {};
+  std::vector<std::string> verbs;
+  std::vector<std::string> short_names;
 
   [[nodiscard]] bool can(std::string_view verb) const noexcept;
   // "v1", "apps/v1"
@@ -37,7 +37,7 @@ struct ApiResource {
 class ResourceCatalog {
  public:
   struct GroupError {
-    std::string group_version = {};
+    std::string group_version;
     Error error;
   };
 

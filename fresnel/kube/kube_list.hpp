@@ -27,19 +27,19 @@
 namespace fresnel::kube {
 
 struct KubeObject {
-  std::string uid = {};
-  std::string resource_version = {};
-  std::string cluster = {};
-  SharedBytes json = {};
+  std::string uid;
+  std::string resource_version;
+  std::string cluster;
+  SharedBytes json;
 };
 
 struct KubeListSnapshot {
-  std::string kind = {};         // "PodList"
-  std::string api_version = {};  // "v1"
-  std::string resource_version = {};
-  std::string continue_token = {};                        // empty: the list was whole
-  std::optional<std::int64_t> remaining_item_count = {};  // not given by the server: none
-  std::vector<std::shared_ptr<const KubeObject>> items = {};
+  std::string kind;         // "PodList"
+  std::string api_version;  // "v1"
+  std::string resource_version;
+  std::string continue_token;                        // empty: the list was whole
+  std::optional<std::int64_t> remaining_item_count;  // not given by the server: none
+  std::vector<std::shared_ptr<const KubeObject>> items;
 };
 
 class KubeList {

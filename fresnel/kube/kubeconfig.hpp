@@ -23,24 +23,24 @@
 namespace fresnel::kube {
 
 struct KubeconfigOptions {
-  std::string explicit_path = {};  // --kubeconfig, empty: not given
-  std::string env_list = {};       // $KUBECONFIG: paths with ':' between them
-  std::string home = {};           // $HOME
+  std::string explicit_path;  // --kubeconfig, empty: not given
+  std::string env_list;       // $KUBECONFIG: paths with ':' between them
+  std::string home;           // $HOME
 
   [[nodiscard]] static KubeconfigOptions from_environment(std::string explicit_path = {});
 };
 
 struct KubeconfigEntry {
-  std::string name = {};           // the context's
-  std::string cluster = {};        // as written; the cluster may not exist
-  std::string server = {};         // as written, empty when unknown
+  std::string name;                // the context's
+  std::string cluster;             // as written; the cluster may not exist
+  std::string server;              // as written, empty when unknown
   result<ClusterContext> context;  // or what is wrong with it
 };
 
 struct Kubeconfig {
-  std::vector<KubeconfigEntry> contexts = {};  // in the order of the files
-  std::string current_context = {};            // empty: none is set
-  std::vector<std::string> files = {};         // those that were read
+  std::vector<KubeconfigEntry> contexts;  // in the order of the files
+  std::string current_context;            // empty: none is set
+  std::vector<std::string> files;         // those that were read
 
   // The context of that name; the current one when `name` is empty. Errors: not_found, or the context's own.
   [[nodiscard]] result<ClusterContext> find(std::string_view name = {}) const;

@@ -7,8 +7,12 @@
 // Thread safety: one thread.
 #pragma once
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <exception>
 #include <functional>
 #include <map>
@@ -29,11 +33,12 @@ struct FakeAnswer {
   net::Headers headers = {};
   std::vector<std::string> parts = {};             // instead of body: one read() each
   std::optional<Error> read_error = std::nullopt;  // after the parts, instead of the end
+  bool stays_open = false;                         // after the parts, like a watch
 };
 
 class FakeTransport final : public net::HttpTransport {
  public:
-  // `target` is the URL's path and query.
+  // `target` is the URL's path and query, or its path alone for every query that has no answer of its own.
   void answer(std::string target, FakeAnswer answer) { answers_[std::move(target)] = std::move(answer); }
   // Every request fails with this from now on.
   void fail(Error error) { failure_ = std::move(error); }
@@ -44,7 +49,8 @@ class FakeTransport final : public net::HttpTransport {
     const std::string target = request.url.substr(request.url.find('/', host));
     requests_.push_back(std::move(request));
     if (failure_) co_return *failure_;
-    const auto found = answers_.find(target);
+    auto found = answers_.find(target);
+    if (found == answers_.end()) found = answers_.find(target.substr(0, target.find('?')));
     FakeAnswer answer = found == answers_.end() ? FakeAnswer{404, "404 page not found"} : found->second;
     if (answer.parts.empty() && !answer.body.empty()) answer.parts.push_back(answer.body);
     std::unique_ptr<net::HttpResponse> response = std::make_unique<Response>(std::move(answer));
@@ -60,6 +66,11 @@ class FakeTransport final : public net::HttpTransport {
     [[nodiscard]] awaitable<result<std::string>> read() override {
       if (next_ < answer_.parts.size()) co_return answer_.parts[next_++];
       if (answer_.read_error) co_return *answer_.read_error;
+      if (answer_.stays_open) {
+        asio::steady_timer never(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
+        co_await never.async_wait(asio::as_tuple(asio::use_awaitable));
+        co_return Error{Errc::cancelled, "cancelled"};
+      }
       co_return std::string();
     }
 
