@@ -298,6 +298,13 @@ void OutboundQueue::start_deadline() {
   });
 }
 
+error_code OutboundQueue::discard_received() noexcept {
+  std::array<char, 4096> forgotten;
+  error_code error;
+  while (!error) next_layer().read_some(asio::buffer(forgotten), error);
+  return error;
+}
+
 void OutboundQueue::end_drain() noexcept {
   if (core_->drain_timer) core_->drain_timer->cancel();
 }

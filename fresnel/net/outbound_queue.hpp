@@ -29,7 +29,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/role.hpp>
-#include <boost/beast/websocket/teardown.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -130,6 +129,8 @@ class OutboundQueue {
   }
   [[nodiscard]] error_code drain_result() const noexcept;
   void start_deadline();
+  // Reads and forgets what has arrived: would_block when more may come, eof when the peer has hung up.
+  [[nodiscard]] error_code discard_received() noexcept;
   void end_drain() noexcept;
 
  private:
@@ -144,22 +145,33 @@ class OutboundQueue {
 };
 
 // Beast's customisation point, found by argument-dependent lookup: drains the queue, then shuts the socket down as
-// RFC 6455 section 7.1.1 asks of a server: first its own direction, then it reads until the peer has hung up.
+// RFC 6455 section 7.1.1 asks of a server: first its own direction, then it reads until the peer has hung up. Beast
+// 1.81's own teardown stops reading at the first bytes that were under way; closing then would reset the connection,
+// and the reset can overtake the Close frame.
 template <class Handler>
-void async_teardown(boost::beast::role_type role, OutboundQueue& queue, Handler&& handler) {
-  enum class Step { drain, shut_down, done };
-  auto operation = [&queue, role, step = Step::drain](auto& self, error_code error = {}) mutable {
-    switch (std::exchange(step, step == Step::drain ? Step::shut_down : Step::done)) {
-      case Step::drain: queue.async_drain(std::move(self)); return;
+void async_teardown(boost::beast::role_type, OutboundQueue& queue, Handler&& handler) {
+  enum class Step { drain, shut_down, discard };
+  auto operation = [&queue, step = Step::drain](auto& self, error_code error = {}) mutable {
+    auto& socket = queue.next_layer();
+    switch (step) {
+      case Step::drain:
+        step = Step::shut_down;
+        queue.async_drain(std::move(self));
+        return;
       case Step::shut_down:
+        step = Step::discard;
         error = queue.drain_result();
-        if (!error) {
-          queue.start_deadline();
-          boost::beast::websocket::async_teardown(role, queue.next_layer(), std::move(self));
+        if (!error) queue.start_deadline();
+        if (!error) socket.shutdown(asio::socket_base::shutdown_send, error);
+        [[fallthrough]];
+      case Step::discard:
+        if (!error) error = queue.discard_received();
+        if (error == asio::error::would_block) {
+          socket.async_wait(asio::socket_base::wait_read, std::move(self));
           return;
         }
-        [[fallthrough]];
-      case Step::done: queue.end_drain(); self.complete(error);
+        queue.end_drain();
+        self.complete(error == asio::error::eof ? error_code() : error);
     }
   };
   asio::async_compose<Handler, void(error_code)>(std::move(operation), handler, queue);

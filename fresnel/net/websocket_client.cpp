@@ -223,8 +223,9 @@ void WebSocketClient::Impl::start_heartbeat(Duration heartbeat) {
 
 Error WebSocketClient::Impl::failure(const error_code& failed, bool cancelled) const {
   const auto name = "the WebSocket to " + target_.name();
-  if (failed == websocket::error::closed) {
-    const auto& why = stream_.reason();
+  const auto& why = stream_.reason();
+  // A Close that was read is the reason, though the answer to it may have met a connection that was gone.
+  if (failed == websocket::error::closed || (!cancelled && !over_ && why.code != websocket::close_code::none)) {
     const int code = why.code == websocket::close_code::none ? kNoStatus : static_cast<int>(why.code);
     auto reason = quoted(std::string(why.reason.data(), why.reason.size()), kMaxReason);
     return {Errc::closed, name + " was closed: " + std::to_string(code) + (reason.empty() ? "" : " " + reason), code};

@@ -4,6 +4,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -82,23 +83,31 @@ asio::awaitable<void> Link::accept_all() {
 }
 
 asio::awaitable<void> Link::relay(std::shared_ptr<Pair> pair) {
+  using namespace asio::experimental::awaitable_operators;
   const Tcp::endpoint target(asio::ip::address_v4::loopback(), target_port_);
   auto [error] = co_await pair->server.async_connect(target, asio::as_tuple(asio::use_awaitable));
   if (!error) {
-    asio::co_spawn(io_, copy(pair, false), asio::detached);
     auto upward = copy(pair, true);
-    co_await std::move(upward);
+    auto downward = copy(pair, false);
+    auto both = std::move(upward) && std::move(downward);
+    co_await std::move(both);
   }
   pair->close();
   pairs_.erase(pair);
 }
 
+// The end of one direction is passed on and leaves the other open; a failure ends both.
 asio::awaitable<void> Link::copy(std::shared_ptr<Pair> pair, bool from_client) {
   Tcp::socket& from = from_client ? pair->client : pair->server;
   Tcp::socket& to = from_client ? pair->server : pair->client;
   std::array<char, 65536> buffer;
   for (;;) {
     auto [error, size] = co_await from.async_read_some(asio::buffer(buffer), asio::as_tuple(asio::use_awaitable));
+    if (error == asio::error::eof) {
+      boost::system::error_code ignored;
+      to.shutdown(Tcp::socket::shutdown_send, ignored);
+      co_return;
+    }
     if (error) break;
     const auto part = asio::buffer(buffer.data(), size);
     auto [failed, written] = co_await asio::async_write(to, part, asio::as_tuple(asio::use_awaitable));
