@@ -300,9 +300,14 @@ void OutboundQueue::start_deadline() {
 
 error_code OutboundQueue::discard_received() noexcept {
   std::array<char, 4096> forgotten;
-  error_code error;
-  while (!error) next_layer().read_some(asio::buffer(forgotten), error);
-  return error;
+  for (;;) {
+    const auto count = ::recv(next_layer().native_handle(), forgotten.data(), forgotten.size(), MSG_DONTWAIT);
+    if (count == 0) return asio::error::eof;
+    if (count < 0 && errno != EINTR) {
+      return errno == EAGAIN ? error_code(asio::error::would_block)
+                             : error_code(errno, asio::error::get_system_category());
+    }
+  }
 }
 
 void OutboundQueue::end_drain() noexcept {
