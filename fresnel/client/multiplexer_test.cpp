@@ -166,6 +166,19 @@ TEST_F(MultiplexerTest, UserIdIsAskedAtEveryRequestAndCloseAndAnEmptyOneIsSent) 
   EXPECT_EQ(wire::parse_client_message(socket_->sent.at(1))->user_id, "later");
 }
 
+TEST_F(MultiplexerTest, AUserIdCallbackThatThrowsIsReportedLaterAndTheRequestIsSentWithoutAUser) {
+  options_.user_id = std::function<std::string()>([]() -> std::string { throw std::runtime_error("no user"); });
+  multiplexer_ = make();
+  const auto waiter = connect();
+  accept();
+  Record record;
+  const auto subscription = multiplexer_->subscribe(kPods, record.handlers());
+  EXPECT_THAT(record.told, IsEmpty());  // never from inside subscribe()
+  settle();
+  EXPECT_THAT(record.told, SizeIs(1));
+  EXPECT_EQ(wire::parse_client_message(socket_->sent.at(0))->user_id, "");
+}
+
 TEST_F(MultiplexerTest, ReconnectsWithFullJitterThatGrowsToItsLimit) {
   const auto subscription = multiplexer_->subscribe(kPods, {});
   Duration limit = milliseconds(800);

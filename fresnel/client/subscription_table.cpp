@@ -189,7 +189,10 @@ void SubscriptionTable::cancel_request(const KeyPtr& key) {
 
 void SubscriptionTable::send(wire::ClientMessage::Type type, const KeyPtr& key) {
   const auto user_id = options_.user_id.ask();
-  if (!user_id) key->shared.report(user_id.error());
+  if (!user_id) {
+    // Later: this may run inside subscribe(), where no handler is called.
+    asio::post(executor_, [key, error = user_id.error()] { key->shared.report(error); });
+  }
   const auto& name = key->shared.key();
   link_->send(wire::encode(wire::ClientMessage{.type = type,
                                                .cluster_id = name.cluster_id,

@@ -78,9 +78,13 @@ class FakeStream final : public net::MessageStream {
   [[nodiscard]] awaitable<result<void>> write(net::Message message) override {
     const auto socket = socket_;
     while (socket->writes_stalled && !socket->ended) co_await socket->writable.wait();
-    if (socket->ended) co_return *socket->ended;
-    socket->sent.push_back(std::move(message.payload));
-    co_return result<void>();
+    result<void> outcome;
+    if (socket->ended) {
+      outcome = *socket->ended;
+    } else {
+      socket->sent.push_back(std::move(message.payload));
+    }
+    co_return outcome;
   }
   [[nodiscard]] awaitable<void> close(int code, std::string) override {
     socket_->close_code = code;
