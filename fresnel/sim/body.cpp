@@ -6,6 +6,8 @@
 #include <charconv>
 #include <optional>
 
+#include "fresnel/sim/protobuf.hpp"
+
 namespace fresnel::sim {
 namespace {
 
@@ -27,6 +29,11 @@ std::optional<json::value> parse_json(std::string_view text) {
 
 outcome<json::object> read_object(const ResourceType& type, const net::ServerRequest& request) {
   const auto media = media_type(request);
+  if (media == "application/vnd.kubernetes.protobuf") {
+    auto object = object_from_protobuf(request.body);
+    if (object) return std::move(*object);
+    return unsupported_media_type("application/json");
+  }
   if (!media.empty() && media != "application/json" && media != "*/*") {
     return unsupported_media_type("application/json, application/yaml, application/vnd.kubernetes.protobuf");
   }

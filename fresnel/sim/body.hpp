@@ -9,7 +9,7 @@
 
 namespace fresnel::sim {
 
-// An object of `type` in JSON.
+// An object of `type` in JSON, or in protobuf where protobuf.hpp knows the kind.
 [[nodiscard]] outcome<json::object> read_object(const ResourceType& type, const net::ServerRequest& request);
 
 struct PatchBody {

@@ -48,7 +48,10 @@ bool desired_state_differs(const ResourceType& type, const json::object& a, cons
       return !same_member(one, other, name);
     });
   };
-  return differs(a, b) || differs(b, a);
+  if (differs(a, b) || differs(b, a)) return true;
+  // Deployments hand their annotations down to their replica sets, so these count too.
+  return type.is("apps", "deployments") &&
+         object_at(a, {"metadata", "annotations"}) != object_at(b, {"metadata", "annotations"});
 }
 
 // `next` with everything that this part may not change taken from `old`.
@@ -57,6 +60,7 @@ json::object limited_to(Part part, const ResourceType& type, const json::object&
     if (type.has_status) copy_member(old, next, "status");
   } else if (part == Part::finalize) {
     auto whole = old;
+    copy_member(next, whole, "metadata");
     copy_member(object_at(next, {"spec"}), ensure_object(whole, "spec"), "finalizers");
     if (array_at(whole, {"spec", "finalizers"}).empty()) erase_member(ensure_object(whole, "spec"), "finalizers");
     next = std::move(whole);

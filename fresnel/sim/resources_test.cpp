@@ -191,8 +191,9 @@ TEST(ResourcesTest, GenerationCountsChangesOfTheSpec) {
     return int_at(patched->parse(), {"metadata", "generation"});
   };
   EXPECT_EQ(generation(R"({"metadata":{"labels":{"a":"b"}}})"), 1);
-  EXPECT_EQ(generation(R"({"spec":{"replicas":3}})"), 2);
-  EXPECT_EQ(generation(R"({"status":{"replicas":3}})", Part::status), 2);
+  EXPECT_EQ(generation(R"({"metadata":{"annotations":{"a":"b"}}})"), 2);
+  EXPECT_EQ(generation(R"({"spec":{"replicas":3}})"), 3);
+  EXPECT_EQ(generation(R"({"status":{"replicas":3}})", Part::status), 3);
 }
 
 TEST(ResourcesTest, ADryRunStoresNothing) {

@@ -39,17 +39,14 @@ int serve(Arguments arguments) {
   auto& server = arguments.cluster.server;
   server.compaction_interval = seconds(arguments.compaction_seconds);
   server.bookmark_interval = seconds(arguments.bookmark_seconds);
+  SteadyClock clock;  // outlives every coroutine of the context
   asio::io_context io;
-  SteadyClock clock;
   sim::Cluster cluster(io.get_executor(), clock, std::move(arguments.cluster));
   (void)cluster.listen({"127.0.0.1", arguments.port}).value();
   fmt::print("{}\n", cluster.url());
   std::fflush(stdout);
   asio::signal_set signals(io, SIGINT, SIGTERM);
-  signals.async_wait([&](const auto&, int) {
-    cluster.server().stop();
-    io.stop();
-  });
+  signals.async_wait([&](const auto&, int) { cluster.server().stop(); });  // nothing is left to run then
   io.run();
   return 0;
 }
