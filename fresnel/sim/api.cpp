@@ -97,7 +97,7 @@ Response Api::openapi(std::string_view path, std::string_view accept) const {
     const bool protobuf = accept.find("protobuf") != std::string_view::npos;
     if (!protobuf) return json_response(200, openapi_v2_json());
     Response response(200, openapi_v2_protobuf());
-    response.content_type = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    response.content_type = "application/octet-stream";  // as the real server says; "@" is no legal media type
     return response;
   }
   const auto document = openapi_v3(resources_.types(), path);
