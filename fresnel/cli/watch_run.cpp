@@ -4,6 +4,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <exception>
 #include <list>
 #include <map>
@@ -199,8 +200,12 @@ class WatchRun {
     if (live_ && exit_code_ != kExitOk) {
       for (const auto& [cluster, error] : given_up_) complain(cluster, error);
     }
-    source_.reset();
-    for (auto& signal : cancellations_) signal.emit(asio::cancellation_type::terminal);
+    // From inside the loop: Asio would otherwise hand the cancellation of a coroutine over to the loop, by a reference
+    // that dangles when the coroutine ends first.
+    asio::post(io_, [this] {
+      source_.reset();
+      for (auto& signal : cancellations_) signal.emit(asio::cancellation_type::terminal);
+    });
     io_.restart();
     io_.poll();
   }

@@ -113,25 +113,37 @@ std::vector<GroupVersion> order_versions(const json::value& core, const json::va
 
 using Documents = std::vector<result<json::value>>;
 
-awaitable<void> fetch_into(ApiClient& client, std::string path, result<json::value>& into) {
-  auto document = co_await fetch(client, std::move(path));
-  into = std::move(document);
+// What several coroutines fetch together: each takes the next path until none is left.
+struct Fetching {
+  ApiClient& client;
+  std::vector<std::string> paths;
+  Documents documents;
+  std::size_t next = 0;
+};
+
+awaitable<void> fetch_next_ones(Fetching& work) {
+  while (work.next < work.paths.size()) {
+    const std::size_t i = work.next++;
+    auto document = co_await fetch(work.client, work.paths[i]);
+    work.documents[i] = std::move(document);
+  }
 }
 
-// Fetches all paths at once; a cancelled caller cancels every one.
+// Fetches all paths, several at once; a cancelled caller cancels every one.
 awaitable<Documents> fetch_all(ApiClient& client, std::vector<std::string> paths) {
-  Documents documents(paths.size(), result<json::value>(Error{Errc::cancelled, "cancelled"}));
+  // Over HTTP/2 they share a connection; a gateway or proxy that speaks HTTP/1.1 sees as many connections.
+  constexpr std::size_t kMostAtOnce = 12;
+  Fetching work{client, std::move(paths), {}, 0};
+  work.documents.assign(work.paths.size(), Error{Errc::cancelled, "cancelled"});
   const auto executor = co_await asio::this_coro::executor;
-  const auto start = [&](std::size_t i) {
-    return asio::co_spawn(executor, fetch_into(client, paths[i], documents[i]), asio::deferred);
-  };
-  std::vector<decltype(start(0))> operations;
-  for (std::size_t i = 0; i < paths.size(); ++i) operations.push_back(start(i));
+  const auto start = [&] { return asio::co_spawn(executor, fetch_next_ones(work), asio::deferred); };
+  std::vector<decltype(start())> operations;
+  for (std::size_t i = 0; i < std::min(work.paths.size(), kMostAtOnce); ++i) operations.push_back(start());
   if (!operations.empty()) {
     auto group = asio::experimental::make_parallel_group(std::move(operations));
     co_await group.async_wait(asio::experimental::wait_for_all(), asio::use_awaitable);
   }
-  co_return documents;
+  co_return std::move(work.documents);
 }
 
 // "deploy.apps" or "deployments.v1.apps": what the name may mean, as kubectl's ParseResourceArg splits it.

@@ -60,7 +60,8 @@ class ResourceCatalog {
   std::vector<GroupError> errors_;
 };
 
-// Reads /api, /apis and then every group version at once. A group that fails is left out and named in errors().
+// Reads /api, /apis and then every group version, up to twelve at once. A group that fails is left out and named in
+// errors().
 [[nodiscard]] awaitable<result<ResourceCatalog>> discover(ApiClient& client);
 
 }  // namespace fresnel::kube

@@ -114,6 +114,19 @@ TEST_F(DiscoveryTest, EveryDocumentIsAskedForOnce) {
   EXPECT_EQ(transport_.requests().size(), 9u);
 }
 
+TEST_F(DiscoveryTest, ManyGroupsAreReadTogetherButNotAllAtOnce) {
+  std::string groups;
+  for (int i = 0; i < 40; ++i) {
+    const std::string name = "g" + std::to_string(i);
+    groups += (i == 0 ? "" : ",") + (R"({"name":")" + name + R"(","versions":[{"version":"v1"}]})");
+    transport_.answer("/apis/" + name + "/v1", {200, R"({"resources":[{"name":"r)" + std::to_string(i) + R"("}]})"});
+  }
+  transport_.answer("/apis", {200, R"({"groups":[)" + groups + "]}"});
+  EXPECT_EQ(find("r39"), "g39/v1/r39");
+  EXPECT_EQ(transport_.requests().size(), 43u);
+  EXPECT_EQ(transport_.most_at_once(), 12u);
+}
+
 TEST_F(DiscoveryTest, WithoutTheRootsNothingIsGuessed) {
   transport_.answer("/apis", {403, "no"});
   EXPECT_EQ(run(discover(client_)).error().code, Errc::forbidden);

@@ -7,9 +7,11 @@
 // Thread safety: one thread.
 #pragma once
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -42,12 +44,16 @@ class FakeTransport final : public net::HttpTransport {
   void answer(std::string target, FakeAnswer answer) { answers_[std::move(target)] = std::move(answer); }
   // Every request fails with this from now on.
   void fail(Error error) { failure_ = std::move(error); }
+  [[nodiscard]] std::size_t most_at_once() const noexcept { return most_at_once_; }
   [[nodiscard]] const std::vector<net::HttpRequest>& requests() const noexcept { return requests_; }
 
   [[nodiscard]] awaitable<result<std::unique_ptr<net::HttpResponse>>> open(net::HttpRequest request) override {
     const auto host = request.url.find("://") + 3;
     const std::string target = request.url.substr(request.url.find('/', host));
     requests_.push_back(std::move(request));
+    most_at_once_ = std::max(most_at_once_, ++under_way_);
+    co_await asio::post(asio::use_awaitable);
+    --under_way_;
     if (failure_) co_return *failure_;
     auto found = answers_.find(target);
     if (found == answers_.end()) found = answers_.find(target.substr(0, target.find('?')));
@@ -82,6 +88,8 @@ class FakeTransport final : public net::HttpTransport {
   std::map<std::string, FakeAnswer> answers_;
   std::optional<Error> failure_;
   std::vector<net::HttpRequest> requests_;
+  std::size_t under_way_ = 0;
+  std::size_t most_at_once_ = 0;
 };
 
 // Runs a coroutine to its end on this thread.
