@@ -26,7 +26,10 @@ class Backoff {
 
   // The next delay; the one after it is `factor` times longer, up to `limit`.
   [[nodiscard]] Duration next(Random& random);
-  void reset() noexcept { delay_ = options_.first; attempts_ = 0; }
+  void reset() noexcept {
+    delay_ = options_.first;
+    attempts_ = 0;
+  }
   // Delays handed out since the last reset.
   [[nodiscard]] int attempts() const noexcept { return attempts_; }
 

@@ -33,10 +33,10 @@ enum class Errc {
 
 struct Error {
   Errc code = Errc::internal;
-  std::string message;     // a sentence: what failed, where, what was expected. Never holds a secret.
-  int status = 0;          // HTTP status or WebSocket close code, 0 when there was none
+  std::string message;      // a sentence: what failed, where, what was expected. Never holds a secret.
+  int status = 0;           // HTTP status or WebSocket close code, 0 when there was none
   std::string reason = {};  // Kubernetes Status.reason ("Forbidden", "Expired"), empty when there was none
-  int retry_after_ms = 0;  // from Retry-After or Status.details.retryAfterSeconds, 0 when not given
+  int retry_after_ms = 0;   // from Retry-After or Status.details.retryAfterSeconds, 0 when not given
 
   friend bool operator==(const Error&, const Error&) = default;
 };

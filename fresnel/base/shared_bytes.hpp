@@ -17,7 +17,9 @@ class SharedBytes {
   explicit SharedBytes(std::string bytes) : bytes_(std::make_shared<const std::string>(std::move(bytes))) {}
   explicit SharedBytes(std::string_view bytes) : SharedBytes(std::string(bytes)) {}
 
-  [[nodiscard]] std::string_view view() const noexcept { return bytes_ ? std::string_view(*bytes_) : std::string_view(); }
+  [[nodiscard]] std::string_view view() const noexcept {
+    return bytes_ ? std::string_view(*bytes_) : std::string_view();
+  }
   [[nodiscard]] std::size_t size() const noexcept { return bytes_ ? bytes_->size() : 0; }
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   // Bytes that may be read from view().data() on; what lies behind size() has no meaning.
