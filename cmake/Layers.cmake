@@ -5,8 +5,9 @@ target_compile_options(fresnel_warnings INTERFACE -Wall -Wextra -Wpedantic -Wcon
   # GCC 12 counts a designated initializer that leaves members at their defaults as an omission.
   -Wno-missing-field-initializers
   # GCC 12 with optimisation takes Asio's pair of frame allocation functions, inlined into a coroutine, for mismatched.
-  $<$<OR:$<CONFIG:Release>,$<BOOL:${FRESNEL_SANITIZE}>>:-Wno-mismatched-new-delete>)
+  $<$<CONFIG:Release>:-Wno-mismatched-new-delete>)
 if(FRESNEL_SANITIZE)
+  target_compile_options(fresnel_warnings INTERFACE -Wno-mismatched-new-delete)
   add_compile_options(-fsanitize=${FRESNEL_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${FRESNEL_SANITIZE})
   # The sanitizers' own branches keep GCC from seeing that a variant's other alternative is not read.
