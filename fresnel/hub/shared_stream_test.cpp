@@ -335,6 +335,28 @@ TEST_P(SharedStreamTest, AReplayThatIsLostHalfwayMeansANewStart) {
   expect_whole(fresh);
 }
 
+TEST_P(SharedStreamTest, AJoinerOlderThanTheLogDuringTheReplayIsToldGone) {
+  SharedStreamOptions options;
+  options.log.max_events = 1;
+  Program small(GetParam(), options);
+  for (const auto* name : {"a", "b", "gone"}) small.cluster.put(name);
+  for (int i = 0; i < 4; ++i) small.cluster.put(i < 2 ? "a" : "b");  // 4 to 7
+  small.cluster.remove("gone");                                      // 8
+  small.cluster.touch();
+  small.cluster.pace(3);
+  auto first = small.join(3);
+  EXPECT_THAT(first->told, ElementsAre("MODIFIED a@4", "MODIFIED a@5", "MODIFIED b@6"));
+  auto late = small.join(3);
+  EXPECT_THAT(late->told, ElementsAre("410", "ADDED a@5", "ADDED b@7", "COMPLETE"))
+      << "the log begins at 5, and what was deleted since 3 is not known yet";
+  small.cluster.pace({});
+  small.run();
+  small.advance(kQuiet);
+  EXPECT_THAT(late->told, SizeIs(4)) << "not sent again what it was given";
+  EXPECT_EQ(first->objects, small.cluster.state());
+  EXPECT_EQ(first->completions, 1);
+}
+
 // Some servers end a watch that they cannot serve at once, without a word.
 TEST_P(SharedStreamTest, AReplayThatIsClosedAtOnceAgainAndAgainMeansANewStart) {
   cluster.put("a");

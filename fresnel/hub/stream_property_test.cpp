@@ -80,7 +80,7 @@ class World {
 
   void trouble() {
     cluster_.set_gone_form(pick(2) ? ModelCluster::GoneForm::event : ModelCluster::GoneForm::status);
-    switch (pick(9)) {
+    switch (pick(10)) {
       case 0: cluster_.drop_watches(false); break;
       case 1: cluster_.drop_watches(true); break;
       case 2: cluster_.compact(); break;
@@ -91,6 +91,7 @@ class World {
       case 5: cluster_.fail_lists({.status = pick(2) ? 0 : 500, .reason = "InternalError"}); break;
       case 6: cluster_.hold_watches(pick(2)); break;
       case 7: cluster_.hold_lists(pick(2)); break;
+      case 8: cluster_.pace(pick(3) ? std::optional<std::size_t>(pick(4)) : std::nullopt); break;
       default:  // a relist
         cluster_.drop_watches(pick(2));
         change();

@@ -48,7 +48,8 @@ class ModelCluster {
     bool accepted = false;     // the first read has found the version available
     bool table = false;
     bool told_columns = false;
-    int bookmarks = 0;  // to be sent
+    int bookmarks = 0;      // to be sent
+    std::size_t paced = 0;  // changes read since pace()
     bool ended = false;
     bool torn = false;  // ends inside an event
   };
@@ -110,11 +111,19 @@ class ModelCluster {
     list_faults_.clear();
     watch_faults_.clear();
     held_lists_ = held_watches_ = false;
+    pace_.reset();
     wake();
   }
   // Lists, or watches, are not answered until they are released.
   void hold_lists(bool held) { hold(held_lists_, held); }
   void hold_watches(bool held) { hold(held_watches_, held); }
+  // Each watch tells so many changes more, the rest when it is lifted.
+  void pace(std::optional<std::size_t> changes) {
+    const std::lock_guard lock(mutex_);
+    pace_ = changes;
+    for (const auto& watch : watches()) watch->paced = 0;
+    wake();
+  }
   void set_gone_form(GoneForm form) {
     const std::lock_guard lock(mutex_);
     gone_form_ = form;
@@ -337,7 +346,10 @@ class ModelCluster {
     watch.accepted = true;
     std::string text;
     for (const auto& change : history_) {
-      if (change.object.version > watch.cursor) text += event_of(watch, change.type, change.name, change.object);
+      if (change.object.version <= watch.cursor) continue;
+      if (pace_ && watch.paced++ >= *pace_) return text;
+      text += event_of(watch, change.type, change.name, change.object);
+      watch.cursor = change.object.version;
     }
     watch.cursor = std::max(watch.cursor, revision_);
     for (; watch.bookmarks > 0; --watch.bookmarks) text += event_of(watch, "BOOKMARK", {}, {.version = watch.cursor});
@@ -383,6 +395,7 @@ class ModelCluster {
   std::deque<Fault> watch_faults_;
   bool held_lists_ = false;
   bool held_watches_ = false;
+  std::optional<std::size_t> pace_;
   GoneForm gone_form_ = GoneForm::event;
   std::size_t read_size_ = 256u << 10;
 };
