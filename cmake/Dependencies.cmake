@@ -18,8 +18,7 @@ endif()
 # Asio and Beast are compiled once (asio.cpp, beast.cpp); their macros must be the same in every file.
 add_library(fresnel_dependencies INTERFACE)
 target_compile_definitions(fresnel_dependencies INTERFACE
-  BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_BEAST_SEPARATE_COMPILATION
-  BOOST_BEAST_USE_STD_STRING_VIEW)
+  BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_BEAST_SEPARATE_COMPILATION)
 target_link_libraries(fresnel_dependencies INTERFACE
   Boost::headers Boost::url Boost::json OpenSSL::SSL OpenSSL::Crypto CURL::libcurl simdjson::simdjson
   fmt::fmt spdlog::spdlog yaml-cpp prometheus-cpp::core ZLIB::ZLIB Threads::Threads)

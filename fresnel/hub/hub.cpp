@@ -72,7 +72,7 @@ void StreamLease::release() noexcept {
   if (hub_ != nullptr) std::exchange(hub_, nullptr)->leave(key_, id_);
 }
 
-Hub::Hub(std::vector<HubThread> threads, Clock& clock, SharedStreamOptions options) : clock_(clock), options_(options) {
+Hub::Hub(std::vector<HubThread> threads, Clock& clock, SharedStreamOptions options) {
   for (auto& thread : threads) {
     shards_.push_back(std::make_shared<Shard>(shards_.size(), std::move(thread), clock, options));
   }

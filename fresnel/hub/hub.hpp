@@ -76,8 +76,6 @@ class Hub {
   [[nodiscard]] Shard& shard_of(const StreamKey& key) const;
   void leave(const StreamKey& key, SubscriberId id);
 
-  Clock& clock_;
-  SharedStreamOptions options_;
   HubMetrics metrics_;
   std::atomic<SubscriberId> next_id_{1};
   std::vector<std::shared_ptr<Shard>> shards_;

@@ -81,7 +81,8 @@ std::string response_head(int status, const Headers& headers, const Framing& fra
     // The framing of a message belongs to the server (RFC 9110 section 7.6.1).
     static constexpr std::array<std::string_view, 4> kOwn{"connection", "keep-alive", "transfer-encoding",
                                                           "content-length"};
-    const auto same = [&](std::string_view own) { return equal_ignoring_case(name, own); };
+    const std::string& field = name;  // clang 14 captures no structured bindings
+    const auto same = [&field](std::string_view own) { return equal_ignoring_case(field, own); };
     if (std::none_of(kOwn.begin(), kOwn.end(), same)) append_line(out, name, value);
   }
   if (!headers.has("date")) append_line(out, "date", date_now());
