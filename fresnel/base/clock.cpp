@@ -42,10 +42,11 @@ bool ManualClock::advance_to_next() {
 }
 
 awaitable<bool> Timer::wait_until(TimePoint when) {
-  clock_.arm(timer_, when);
+  Clock& clock = clock_;  // the timer may be destroyed while this waits
+  clock.arm(timer_, when);
   co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
   // A manual clock wakes a due timer by cancelling its wait: the clock, not the error code, says which it was.
-  co_return clock_.now() >= when;
+  co_return clock.now() >= when;
 }
 
 awaitable<bool> Timer::wait_for(Duration duration) { return wait_until(clock_.now() + duration); }
