@@ -10,8 +10,10 @@ and is no failure.
 import argparse
 import concurrent.futures
 import json
+import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,6 +21,18 @@ from pathlib import Path
 def known_files(build):
     commands = json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))
     return {str(Path(entry["directory"], entry["file"]).resolve()) for entry in commands}
+
+
+def without_precompiled_headers(command):
+    """The compile command as clang can follow it: it cannot read what GCC precompiled."""
+    return re.sub(r" -include \S*cmake_pch\.hxx| -Winvalid-pch| -fpch-preprocess", "", command)
+
+
+def write_commands(build, folder):
+    commands = json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))
+    for entry in commands:
+        entry["command"] = without_precompiled_headers(entry["command"])
+    Path(folder, "compile_commands.json").write_text(json.dumps(commands), encoding="utf-8")
 
 
 def tidy(build, file, deadline):
@@ -46,8 +60,10 @@ def main():
     files = [file for file in options.files if str(Path(file).resolve()) in known]
     deadline = time.monotonic() + options.seconds
     verdicts = {"ok": [], "faults": [], "late": []}
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        runs = [pool.submit(tidy, options.build, file, deadline) for file in files]
+    with (tempfile.TemporaryDirectory() as folder,
+          concurrent.futures.ThreadPoolExecutor(options.jobs) as pool):
+        write_commands(options.build, folder)
+        runs = [pool.submit(tidy, folder, file, deadline) for file in files]
         for number, run in enumerate(concurrent.futures.as_completed(runs), start=1):
             file, verdict, output = run.result()
             verdicts[verdict].append(file)

@@ -69,16 +69,14 @@ result<ClusterRoute> parse_cluster_route(std::string_view path, const std::funct
 }
 
 bool asks_for_watch(std::string_view query) {
+  constexpr std::string_view kName = "watch";
   while (!query.empty()) {
-    const auto end = std::min(query.find('&'), query.size());
-    const auto parameter = query.substr(0, end);
-    const auto equals = std::min(parameter.find('='), parameter.size());
-    if (parameter.substr(0, equals) == "watch") {
-      const auto value = parameter.substr(std::min(equals + 1, parameter.size()));
-      return value.empty() ||
-             (value != "0" && value != "false" && value != "False" && value != "FALSE" && value != "f" && value != "F");
-    }
-    query.remove_prefix(std::min(end + 1, query.size()));
+    const auto parameter = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(parameter.size() + 1, query.size()));
+    if (parameter == kName) return true;
+    if (!parameter.starts_with(kName) || parameter[kName.size()] != '=') continue;
+    const auto value = parameter.substr(kName.size() + 1);
+    return value != "0" && value != "false" && value != "False" && value != "FALSE" && value != "f" && value != "F";
   }
   return false;
 }
