@@ -1,5 +1,6 @@
 #include "fresnel/net/curl_multi.hpp"
 
+#include <algorithm>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <stdexcept>
 
@@ -58,15 +59,23 @@ bool CurlMulti::add(CurlJob& job) {
   return true;
 }
 
-void CurlMulti::remove(CurlJob& job) noexcept {
-  if (jobs_.erase(&job) > 0) curl_multi_remove_handle(multi_, job.easy());
+void CurlMulti::cancel(CurlJob& job) noexcept {
+  if (jobs_.erase(&job) == 0) return;
+  const auto shares = [&](const CurlJob* other) { return other->connection() == job.connection(); };
+  const auto neighbour = job.connection().empty() ? jobs_.end() : std::find_if(jobs_.begin(), jobs_.end(), shares);
+  // libcurl 7.88 keeps the RST_STREAM in a buffer until something else is sent on the connection (curl issue 17611):
+  // the server would go on with a watch that nobody reads. A stream that stays gets it sent; without one, the
+  // connection is not worth keeping.
+  if (neighbour == jobs_.end()) curl_easy_setopt(job.easy(), CURLOPT_FORBID_REUSE, 1L);
+  curl_multi_remove_handle(multi_, job.easy());
+  if (neighbour != jobs_.end()) (*neighbour)->flush_connection();
 }
 
 void CurlMulti::shutdown() noexcept {
   shut_down_ = true;
   const auto jobs = jobs_;
   for (auto* job : jobs) {
-    remove(*job);
+    cancel(*job);
     job->abandoned();
   }
 }
@@ -155,7 +164,8 @@ void CurlMulti::act(curl_socket_t socket, int events) {
     CurlJob* job = nullptr;
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &job);
     if (job == nullptr || !jobs_.contains(job)) continue;
-    remove(*job);  // `message` is gone now
+    jobs_.erase(job);
+    curl_multi_remove_handle(multi_, job->easy());  // `message` is gone now
     job->finished(code);
   }
 }

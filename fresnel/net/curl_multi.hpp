@@ -10,6 +10,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -25,6 +26,10 @@ class CurlJob {
   // The multi handle is going away; its handle has been removed.
   virtual void abandoned() noexcept = 0;
   [[nodiscard]] virtual CURL* easy() const noexcept = 0;
+  // Names the connection that the transfer uses; empty before it has one.
+  [[nodiscard]] virtual const std::string& connection() const noexcept = 0;
+  // Makes libcurl send what it holds back on the transfer's HTTP/2 connection.
+  virtual void flush_connection() noexcept = 0;
 
  protected:
   ~CurlJob() = default;
@@ -37,10 +42,10 @@ class CurlMulti : public std::enable_shared_from_this<CurlMulti> {
   CurlMulti(const CurlMulti&) = delete;
   CurlMulti& operator=(const CurlMulti&) = delete;
 
-  // False when libcurl refuses the handle or shutdown() came before. The job must be removed before it is destroyed.
+  // False when libcurl refuses the handle or shutdown() came before. The job must be cancelled before it is destroyed.
   [[nodiscard]] bool add(CurlJob& job);
-  // Cancels the job's transfer: closes its connection or HTTP/2 stream. No effect on a job that has ended.
-  void remove(CurlJob& job) noexcept;
+  // Ends the job's transfer: closes its connection or HTTP/2 stream. No effect on a job that has ended.
+  void cancel(CurlJob& job) noexcept;
   // Abandons every job; none can be added any more.
   void shutdown() noexcept;
   [[nodiscard]] const Executor& executor() const noexcept { return executor_; }

@@ -113,7 +113,7 @@ CurlTransfer::CurlTransfer(std::shared_ptr<CurlMulti> multi, const CurlClientOpt
   if (easy_ == nullptr || url_ == nullptr) throw std::bad_alloc();
 }
 
-CurlTransfer::~CurlTransfer() { multi_->remove(*this); }
+CurlTransfer::~CurlTransfer() { multi_->cancel(*this); }
 
 template <class Value>
 void CurlTransfer::set(CURLoption option, Value value) noexcept {
@@ -132,6 +132,8 @@ result<void> CurlTransfer::start() {
   set(CURLOPT_WRITEDATA, this);
   set(CURLOPT_SOCKOPTFUNCTION, &CurlTransfer::on_socket_open);
   set(CURLOPT_SOCKOPTDATA, this);
+  set(CURLOPT_PREREQFUNCTION, &CurlTransfer::on_connected);
+  set(CURLOPT_PREREQDATA, this);
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_QUICK_EXIT, 1L);  // cancelling while a name is being resolved must not wait for the resolver
   set(CURLOPT_PROTOCOLS_STR, "http,https");
@@ -236,6 +238,12 @@ int CurlTransfer::on_socket_open(void* self, curl_socket_t socket, curlsocktype)
   return CURL_SOCKOPT_OK;
 }
 
+int CurlTransfer::on_connected(void* self, char* to, char* from, int to_port, int from_port) noexcept {
+  static_cast<CurlTransfer*>(self)->connection_ =
+      std::string(from) + " " + std::to_string(from_port) + " " + to + " " + std::to_string(to_port);
+  return CURL_PREREQFUNC_OK;
+}
+
 std::size_t CurlTransfer::on_header(char* line, std::size_t size, std::size_t count, void* self) noexcept {
   const std::size_t length = size * count;
   return static_cast<CurlTransfer*>(self)->take_header_line(std::string_view(line, length)) ? length : 0;
@@ -297,7 +305,7 @@ void CurlTransfer::finished(CURLcode code) noexcept {
 void CurlTransfer::abandoned() noexcept { end(Error{Errc::cancelled, "the HTTP client has been shut down"}); }
 
 void CurlTransfer::end(std::optional<Error> failure) noexcept {
-  multi_->remove(*this);
+  multi_->cancel(*this);
   if (stage_ == Stage::header) status_ = 0;  // no response
   stage_ = Stage::ended;
   failure_ = std::move(failure);
@@ -345,6 +353,14 @@ awaitable<result<std::string>> CurlTransfer::read() {
   }
   resume();
   co_return part;
+}
+
+// A pause taken back is the one thing that makes libcurl 7.88 write to the connection.
+void CurlTransfer::flush_connection() noexcept {
+  if (stage_ == Stage::ended) return;
+  if (!paused_) curl_easy_pause(easy_.get(), CURLPAUSE_RECV);
+  paused_ = false;  // when the buffer is still full, it is paused again
+  curl_easy_pause(easy_.get(), CURLPAUSE_CONT);
 }
 
 // Takes up a paused transfer; libcurl hands over at once what it kept.

@@ -35,10 +35,13 @@ class CurlTransfer final : public HttpResponse, private CurlJob {
   void finished(CURLcode code) noexcept override;
   void abandoned() noexcept override;
   [[nodiscard]] CURL* easy() const noexcept override { return easy_.get(); }
+  [[nodiscard]] const std::string& connection() const noexcept override { return connection_; }
+  void flush_connection() noexcept override;
 
   static std::size_t on_header(char* line, std::size_t size, std::size_t count, void* self) noexcept;
   static std::size_t on_body(char* bytes, std::size_t size, std::size_t count, void* self) noexcept;
   static int on_socket_open(void* self, curl_socket_t socket, curlsocktype) noexcept;
+  static int on_connected(void* self, char* to, char* from, int to_port, int from_port) noexcept;
   bool take_header_line(std::string_view line);
   std::size_t take_body(std::string_view bytes);
 
@@ -62,6 +65,7 @@ class CurlTransfer final : public HttpResponse, private CurlJob {
   std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> connect_to_;
   asio::steady_timer signal_;  // cancelled when something has changed
   std::string origin_;         // scheme://host:port, for messages
+  std::string connection_;     // the addresses of its two ends
   std::string message_;        // libcurl's own account of a failure
   Stage stage_ = Stage::header;
   std::optional<Error> failure_;

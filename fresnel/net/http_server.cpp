@@ -7,6 +7,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/url/authority_view.hpp>
 #include <boost/url/parse.hpp>
+#include <charconv>
 #include <unordered_set>
 
 #include "fresnel/base/log.hpp"
@@ -37,14 +38,18 @@ result<tcp::endpoint> resolve(const Executor& executor, const Endpoint& endpoint
 
 result<Endpoint> Endpoint::parse(std::string_view text) {
   const auto authority = boost::urls::parse_authority(boost::urls::string_view(text.data(), text.size()));
-  const bool valid = authority && !authority->has_userinfo() && !authority->encoded_host().empty() &&
-                     authority->has_port() && !authority->port().empty() &&
-                     (authority->port_number() != 0 || authority->port().find_first_not_of('0') == std::string::npos);
+  bool valid = authority && !authority->has_userinfo() && !authority->encoded_host().empty() && authority->has_port();
+  std::uint16_t port = 0;
+  if (valid) {
+    const std::string_view digits(authority->port().data(), authority->port().size());
+    const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    valid = failed == std::errc{} && end == digits.data() + digits.size();
+  }
   if (!valid) {
     return Error{Errc::invalid_argument,
                  "\"" + std::string(text) + "\" is no address: expected host:port, for example 127.0.0.1:4466"};
   }
-  return Endpoint{authority->host_address(), authority->port_number()};
+  return Endpoint{authority->host_address(), port};
 }
 
 std::string Endpoint::to_string() const {

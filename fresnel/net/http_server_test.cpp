@@ -63,7 +63,8 @@ TEST(Endpoint, ParsesHostsAndPorts) {
   EXPECT_EQ(Endpoint::parse("[::1]:8080")->host, "::1");
   EXPECT_EQ(Endpoint::parse("[::1]:8080")->to_string(), "[::1]:8080");
   EXPECT_EQ(Endpoint::parse("0.0.0.0:0")->port, 0);
-  for (const auto* bad : {"", "host", "host:", ":80", "host:70000", "host:x", "a b:1", "u@h:1", "::1:80"}) {
+  for (const auto* bad :
+       {"", "host", "host:", ":80", "host:65536", "host:70000", "host:131152", "host:x", "a b:1", "u@h:1", "::1:80"}) {
     const auto parsed = Endpoint::parse(bad);
     ASSERT_FALSE(parsed) << bad;
     EXPECT_EQ(parsed.error().code, Errc::invalid_argument);

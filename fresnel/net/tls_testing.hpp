@@ -103,8 +103,10 @@ class TlsServer {
   using Session = std::function<awaitable<void>(TlsStream&)>;
 
   // Clients must have a certificate of `client_ca` when that is not empty.
-  TlsServer(asio::io_context& io, const Identity& identity, Session session, const std::string& client_ca = "")
-      : context_(asio::ssl::context::tls_server),
+  TlsServer(asio::io_context& io, const Identity& identity, Session session, const std::string& client_ca = "",
+            const std::string& protocol = "http/1.1")
+      : protocol_(static_cast<char>(protocol.size()) + protocol),
+        context_(asio::ssl::context::tls_server),
         acceptor_(io, {asio::ip::make_address("127.0.0.1"), 0}),
         session_(std::move(session)) {
     context_.use_certificate_chain(asio::buffer(identity.cert_pem));
@@ -141,10 +143,12 @@ class TlsServer {
  private:
   static int select_protocol(SSL*, const unsigned char** out, unsigned char* length, const unsigned char* offered,
                              unsigned size, void* self) {
-    static_cast<TlsServer*>(self)->offered_.assign(reinterpret_cast<const char*>(offered), size);
-    static constexpr unsigned char kHttp11[] = "\x08http/1.1";
+    auto& server = *static_cast<TlsServer*>(self);
+    server.offered_.assign(reinterpret_cast<const char*>(offered), size);
     unsigned char* chosen = nullptr;
-    const int found = SSL_select_next_proto(&chosen, length, kHttp11, sizeof kHttp11 - 1, offered, size);
+    const auto* wanted = reinterpret_cast<const unsigned char*>(server.protocol_.data());
+    const auto wanted_size = static_cast<unsigned>(server.protocol_.size());
+    const int found = SSL_select_next_proto(&chosen, length, wanted, wanted_size, offered, size);
     *out = chosen;
     return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
   }
@@ -164,6 +168,7 @@ class TlsServer {
     co_await session_(stream);
   }
 
+  std::string protocol_;  // by ALPN, as on the wire
   asio::ssl::context context_;
   asio::ip::tcp::acceptor acceptor_;
   Session session_;
