@@ -4,6 +4,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <utility>
 
@@ -43,10 +44,11 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
             cancel_.slot(), [self = shared_from_this()](std::exception_ptr failure) { self->ended(failure); }));
   }
 
-  // The coroutine may be below us on the stack: it notices at its next suspension.
+  // The coroutine may be below us on the stack, and Asio may be on its way to hand it a completion: so it is cancelled
+  // from the event loop, and looks at stopped_ before it calls a handler.
   void stop() {
     stopped_ = true;
-    cancel_.emit(asio::cancellation_type::terminal);
+    asio::post(executor_, [self = shared_from_this()] { self->cancel_.emit(asio::cancellation_type::terminal); });
   }
 
   ObjectIndex index_;
@@ -127,6 +129,7 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
       request.max_body = options_.max_list;
       auto asking = client_->request(std::move(request));
       auto response = co_await std::move(asking);
+      if (stopped_) co_return Stop{};
       if (!response) {
         if (!all.continue_token.empty() && is_gone(response.error())) {
           all = {};
@@ -140,6 +143,8 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
       all.resource_version = page->resource_version;
       all.continue_token = page->continue_token;
       if (!page->columns.empty()) all.columns = page->columns;
+      all.kind = page->kind;
+      all.api_version = page->api_version;
       std::move(page->items.begin(), page->items.end(), std::back_inserter(all.items));
       if (all.continue_token.empty()) break;
     }
@@ -151,7 +156,10 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
 
   ListDone take_list(ListPage all) {
     if (!all.columns.empty()) columns_ = all.columns;
-    ListedInfo info{.resource_version = all.resource_version, .columns = columns_.empty() ? nullptr : &columns_};
+    ListedInfo info{.resource_version = all.resource_version,
+                    .kind = all.kind,
+                    .api_version = all.api_version,
+                    .columns = columns_.empty() ? nullptr : &columns_};
     list_version_ = parse_resource_version(all.resource_version).value_or(0);
     if (const auto* relisting = std::get_if<Relisting>(&state_)) {
       ++relists_;
