@@ -72,6 +72,7 @@ void SharedStream::join(SubscriberId id, const HomeThread& home, std::weak_ptr<S
   ++port.members;
   Member& member = members_[id];
   member = {.thread = home.number,
+            .bookmarks = options.bookmarks,
             .escaped = options.escaped,
             .restart_after_gone = options.restart_after_gone,
             .version = kube::parse_resource_version(options.resource_version)};
@@ -131,6 +132,7 @@ void SharedStream::admit(SubscriberId id, Member& member) {
   }
   member.awaits_complete = !progress_.has_told(version, clock_.now());
   opening.complete = !member.awaits_complete;
+  if (opening.complete) opening.bookmark = bookmark(member, std::max(version, progress_.reached()));
   send_opening(id, member, std::move(opening));
 }
 
@@ -141,12 +143,24 @@ void SharedStream::send_opening(SubscriberId id, const Member& member, Opening o
 void SharedStream::send_state(SubscriberId id, Member& member, std::vector<EventPtr> before) {
   member.awaits_complete = false;
   member.version.reset();
+  const std::uint64_t version = std::max(progress_.list_version(), progress_.reached());
   send_opening(id, member,
                {.events = std::move(before),
                 .objects = state(member.escaped),
-                .skip_through = std::max(progress_.list_version(), progress_.reached()),
+                .skip_through = version,
                 .complete = true,
+                .bookmark = bookmark(member, version),
                 .columns = columns_});
+}
+
+// The version from which a subscriber resumes whose initial data ends here: an empty list's objects tell none.
+EventPtr SharedStream::bookmark(const Member& member, std::uint64_t version) {
+  if (!member.bookmarks) return nullptr;
+  const auto text = std::to_string(version);
+  const bool usable =
+      bookmark_ && bookmark_->event.resource_version == text && (!member.escaped || !bookmark_->data_body.empty());
+  if (!usable) bookmark_ = publish(kube::make_bookmark_event(kind_, api_version_, text), member.escaped);
+  return bookmark_;
 }
 
 std::shared_ptr<const std::vector<EventPtr>> SharedStream::state(bool escaped) {
@@ -193,6 +207,8 @@ std::string SharedStream::oldest_version_wanted() const {
 
 void SharedStream::on_listed(const kube::ListedInfo& info) {
   const auto version = kube::parse_resource_version(info.resource_version).value_or(0);
+  kind_ = info.kind;
+  api_version_ = info.api_version;
   if (info.columns != nullptr) columns_ = std::make_shared<const std::string>(*info.columns);
   state_.reset();
   if (info.relist) {
@@ -252,7 +268,8 @@ void SharedStream::complete_waiting() {
       continue;
     }
     member.awaits_complete = false;
-    post(port_of(member), [id = id](StreamPort& target) { target.complete(id); });
+    auto mark = bookmark(member, std::max(member.version.value_or(0), progress_.reached()));
+    post(port_of(member), [id = id, mark = std::move(mark)](StreamPort& target) { target.complete(id, mark); });
   }
   const auto quiet_at = progress_.quiet_at();
   if (!somebody_waits || awaits_quiet_ || !quiet_at || *quiet_at <= now) return;

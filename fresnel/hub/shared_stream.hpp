@@ -59,6 +59,7 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
  private:
   struct Member {
     std::size_t thread;
+    bool bookmarks;
     bool escaped;
     bool restart_after_gone;
     std::optional<std::uint64_t> version;  // what it joined with, none: the current state
@@ -85,6 +86,7 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   void send_state(SubscriberId id, Member& member, std::vector<EventPtr> before);
   void send_gone(SubscriberId id, Member& member, std::uint64_t version);
   [[nodiscard]] std::shared_ptr<const std::vector<EventPtr>> state(bool escaped);
+  [[nodiscard]] EventPtr bookmark(const Member& member, std::uint64_t version);
   [[nodiscard]] std::vector<EventPtr> published(std::vector<kube::WatchEvent> events, bool escaped) const;
   [[nodiscard]] std::string oldest_version_wanted() const;
   void complete_waiting();
@@ -106,9 +108,12 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   std::size_t escaped_members_ = 0;
   kube::WatchStatus status_;
   bool listed_ = false;
+  std::string kind_;  // of the list's objects
+  std::string api_version_;
   std::shared_ptr<const std::string> columns_;
   // What joiners without a version are given, as long as somebody is being given it and nothing has changed.
   std::weak_ptr<const std::vector<EventPtr>> state_;
+  EventPtr bookmark_;  // the last one made, for the next who needs the same
   // Shared with the coroutines that wait for them, which do not keep the stream.
   std::shared_ptr<Timer> linger_;
   std::shared_ptr<Timer> quiet_;

@@ -30,8 +30,45 @@ TEST_P(SharedStreamLeaveTest, BookmarksReachOnlyThoseWhoAsked) {
   run();
   cluster.put("b");
   run();
-  EXPECT_THAT(with->told, ElementsAre("ADDED a@1", "COMPLETE", "BOOKMARK @6", "ADDED b@7"));
+  EXPECT_THAT(with->told, ElementsAre("ADDED a@1", "BOOKMARK @1", "COMPLETE", "BOOKMARK @6", "ADDED b@7"));
   EXPECT_THAT(without->told, ElementsAre("ADDED a@1", "COMPLETE", "ADDED b@7"));
+}
+
+// The objects of an empty list, or of one whose last change was a deletion, do not tell where it stands.
+TEST_P(SharedStreamLeaveTest, TheInitialDataEndsWithABookmarkToResumeFrom) {
+  cluster.touch(3);
+  auto keeper = join();
+  auto empty = join({}, {.bookmarks = true});
+  EXPECT_THAT(empty->told, ElementsAre("BOOKMARK @3", "COMPLETE"));
+  cluster.put("a");
+  cluster.remove("a");
+  run();
+  auto direct = join({}, {.bookmarks = true, .escaped = false});
+  auto knowing = join(4, {.bookmarks = true});
+  EXPECT_THAT(direct->told, ElementsAre("BOOKMARK @5", "COMPLETE"));
+  EXPECT_THAT(knowing->told, ElementsAre("DELETED a@5", "BOOKMARK @5", "COMPLETE"));
+  expire_upstream();
+  auto after_a_relist = join({}, {.bookmarks = true});
+  EXPECT_THAT(after_a_relist->told, ElementsAre("BOOKMARK @6", "COMPLETE"));
+}
+
+// The state of the first list, while what led to it is still being replayed for an older joiner.
+TEST_P(SharedStreamLeaveTest, ABookmarkNeverClaimsMoreThanWasTold) {
+  cluster.touch();
+  cluster.put("a");
+  cluster.put("b");
+  cluster.hold_watches(true);
+  Client older;
+  older->know(cluster.state_at(1), 1);
+  program.subscribe(older, {.resource_version = "1", .bookmarks = true});
+  Client fresh;
+  program.subscribe(fresh, {.bookmarks = true});
+  run();
+  EXPECT_THAT(fresh->told, ElementsAre("ADDED a@2", "ADDED b@3", "BOOKMARK @3", "COMPLETE"));
+  EXPECT_THAT(older->told, IsEmpty());
+  cluster.hold_watches(false);
+  run();
+  EXPECT_THAT(older->told, ElementsAre("ADDED a@2", "ADDED b@3", "BOOKMARK @3", "COMPLETE"));
 }
 
 // What comes in one piece, bookmark and events, is told apart for each subscriber.
@@ -42,7 +79,7 @@ TEST_P(SharedStreamLeaveTest, ABookmarkAmongEventsIsLeftOut) {
   cluster.put("a");
   cluster.bookmark();
   run();
-  EXPECT_THAT(with->told, ElementsAre("COMPLETE", "ADDED a@2", "BOOKMARK @2"));
+  EXPECT_THAT(with->told, ElementsAre("BOOKMARK @1", "COMPLETE", "ADDED a@2", "BOOKMARK @2"));
   EXPECT_THAT(without->told, ElementsAre("COMPLETE", "ADDED a@2"));
 }
 

@@ -26,11 +26,15 @@ void StreamPort::open(SubscriberId id, const Opening& opening) {
   give(*member, opening.events);
   if (opening.objects) give(*member, *opening.objects);
   member->skip_through = opening.skip_through;
-  if (opening.complete) complete(id);
+  if (opening.complete) complete(id, opening.bookmark);
 }
 
-void StreamPort::complete(SubscriberId id) {
+void StreamPort::complete(SubscriberId id, const EventPtr& bookmark) {
   Member* member = find(id);
+  if (member == nullptr) return;
+  if (bookmark && member->bookmarks) give(*member, std::span(&bookmark, 1));
+  // The subscriber may have left because of it.
+  member = find(id);
   if (member == nullptr) return;
   if (const auto subscriber = member->subscriber.lock()) subscriber->on_complete();
 }
@@ -75,7 +79,9 @@ void StreamPort::give(Member& member, std::span<const EventPtr> events) {
   const auto subscriber = member.subscriber.lock();
   if (!subscriber) return;
   metrics_->events_out.fetch_add(events.size(), std::memory_order_relaxed);
-  const auto row = std::find_if(events.begin(), events.end(), [](const EventPtr& e) { return e->event.is_table; });
+  const auto row = std::find_if(events.begin(), events.end(), [](const EventPtr& published) {
+    return published->event.is_table && published->event.changes_an_object();
+  });
   if (!member.columns || row == events.end()) {
     subscriber->on_events(events);
     return;

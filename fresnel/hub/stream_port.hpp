@@ -26,7 +26,8 @@ class StreamSubscriber {
  public:
   virtual ~StreamSubscriber() = default;
   virtual void on_events(std::span<const EventPtr> events) = 0;
-  // What the subscriber asked to begin with has been delivered. Once; once more after a 410 that came later.
+  // What the subscriber asked to begin with has been delivered; who wants bookmarks has had one. Once; once more after
+  // a 410 that came later.
   virtual void on_complete() = 0;
   virtual void on_status(const kube::WatchStatus& status) = 0;
   // The subscription is over: it was refused, or its version is gone and it did not ask for a new start.
@@ -47,6 +48,7 @@ struct Opening {
   std::shared_ptr<const std::vector<EventPtr>> objects;  // then these: shared by all who are given the current state
   std::uint64_t skip_through = 0;                        // live events up to this version are known to the subscriber
   bool complete = false;
+  EventPtr bookmark;                           // goes before the completion; may be null
   std::shared_ptr<const std::string> columns;  // of a Table: go with its first row
 };
 
@@ -57,7 +59,7 @@ class StreamPort {
   void attach(SubscriberId id, std::weak_ptr<StreamSubscriber> subscriber, bool bookmarks);
   void detach(SubscriberId id);
   void open(SubscriberId id, const Opening& opening);
-  void complete(SubscriberId id);
+  void complete(SubscriberId id, const EventPtr& bookmark);
   void fail(SubscriberId id, const Error& error);
   void status(const kube::WatchStatus& status);
   void deliver(const Batch& batch);

@@ -47,8 +47,10 @@ result<void> add_item(ListPage& page, std::string text) {
 
 result<void> read_items(ondemand::document& document, const Head& head, ListPage& page) {
   const bool is_table = head.kind == "Table";
-  std::string kind = head.kind;
+  std::string& kind = page.kind;
+  kind = head.kind;
   if (kind.ends_with("List")) kind.resize(kind.size() - 4);
+  page.api_version = head.api_version;
   for (auto field : document.get_object()) {
     const auto key = field.key().value();
     if (!(is_table ? key == "rows" : key == "items")) continue;

@@ -14,6 +14,8 @@ struct ListPage {
   std::string resource_version;
   std::string continue_token;  // empty on the last page
   std::string columns;         // a Table's columnDefinitions as JSON, else empty
+  std::string kind;            // of what a watch's events hold: "Pod", or "Table"
+  std::string api_version;
   std::vector<WatchEvent> items;
 };
 

@@ -231,6 +231,23 @@ WatchEvent make_expired_event(std::string_view message) {
   return parsed_or_unknown(std::move(text));
 }
 
+WatchEvent make_bookmark_event(std::string_view kind, std::string_view api_version, std::string_view resource_version) {
+  const auto head = [](std::string_view of_kind, std::string_view of_version) {
+    std::string text = R"({"kind":")";
+    return text.append(of_kind).append(R"(","apiVersion":")").append(of_version).append(R"(","metadata":)");
+  };
+  std::string metadata = R"({"resourceVersion":")";
+  metadata.append(resource_version).append(R"(","creationTimestamp":null})");
+  std::string object = head(kind, api_version);
+  if (kind == "Table") {
+    object.append(R"({},"columnDefinitions":null,"rows":[{"cells":[],"object":)");
+    object.append(head("PartialObjectMetadata", api_version)).append(metadata).append("}}]}");
+  } else {
+    object.append(metadata).append("}");
+  }
+  return parsed_or_unknown(make_event_text(WatchEvent::Type::bookmark, object, {}, {}));
+}
+
 std::optional<std::uint64_t> parse_resource_version(std::string_view text) noexcept {
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);

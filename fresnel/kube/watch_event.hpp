@@ -80,6 +80,12 @@ inline constexpr std::size_t kParserPadding = 64;
 // {"type":"ERROR","object":Status} as kube-apiserver writes it when a version is no longer available (410, Expired).
 [[nodiscard]] WatchEvent make_expired_event(std::string_view message);
 
+// {"type":"BOOKMARK","object":{...}}: everything up to `resource_version` has been sent
+// (https://kubernetes.io/docs/reference/using-api/api-concepts/#watch-bookmarks). `kind` is that of the list's objects;
+// of a Table, the version stands in the one row, as kube-apiserver writes it.
+[[nodiscard]] WatchEvent make_bookmark_event(std::string_view kind, std::string_view api_version,
+                                             std::string_view resource_version);
+
 // A resource version as a number, for finding a place in a log only: versions are opaque to clients
 // (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions), this program orders them only
 // within one stream. Nothing for "", "0", "undefined" and all that is no positive decimal number of 64 bits: those mean

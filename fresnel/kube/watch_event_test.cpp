@@ -75,6 +75,19 @@ TEST(WatchEvent, AnErrorCarriesItsStatusCode) {
   EXPECT_TRUE(event.resource_version.empty());
 }
 
+TEST(WatchEvent, ABookmarkIsMadeAsTheServerMakesIt) {
+  const auto pod = make_bookmark_event("Pod", "v1", "7");
+  EXPECT_EQ(pod.bytes.view(), R"({"type":"BOOKMARK","object":{"kind":"Pod","apiVersion":"v1",)"
+                              R"("metadata":{"resourceVersion":"7","creationTimestamp":null}}})");
+  EXPECT_EQ(pod.type, Type::bookmark);
+  EXPECT_EQ(pod.resource_version, "7");
+  const auto table = make_bookmark_event("Table", "meta.k8s.io/v1", "8");
+  EXPECT_EQ(table.type, Type::bookmark);
+  EXPECT_TRUE(table.is_table);
+  EXPECT_FALSE(table.has_columns);
+  EXPECT_EQ(table.resource_version, "8");
+}
+
 TEST(WatchEvent, UnknownTypesAreValues) {
   EXPECT_EQ(parse(R"({"type":"PATCHED","object":{"metadata":{"uid":"u"}}})").type, Type::unknown);
   EXPECT_EQ(parse(R"({"object":{"metadata":{"uid":"u"}}})").type, Type::unknown);
@@ -151,6 +164,8 @@ TEST(ListPage, TypedItemsGetTheirKind) {
           .value();
   EXPECT_EQ(page.resource_version, "9");
   EXPECT_EQ(page.continue_token, "t");
+  EXPECT_EQ(page.kind, "Pod");
+  EXPECT_EQ(page.api_version, "v1");
   ASSERT_EQ(page.items.size(), 1u);
   EXPECT_EQ(
       page.items[0].bytes.view(),
@@ -175,6 +190,7 @@ TEST(ListPage, ATablesRowsBecomeEvents) {
                       R"({"name":"a","uid":"u","resourceVersion":"3"}}}]})")
           .value();
   EXPECT_EQ(page.columns, R"([{"name":"Name"}])");
+  EXPECT_EQ(page.kind, "Table");
   ASSERT_EQ(page.items.size(), 1u);
   EXPECT_EQ(page.items[0].uid, "u");
   EXPECT_TRUE(page.items[0].is_table);

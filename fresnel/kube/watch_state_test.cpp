@@ -196,7 +196,8 @@ TEST(RelistDifference, TellsWhatChangedInStrictlyAscendingVersions) {
   ObjectIndex known;
   for (const auto& event : {object("same", "a", 3), object("changed", "b", 4), object("gone", "c", 5)})
     known.apply(event);
-  const ListPage list{"20", "", "", {object("same", "a", 3), object("changed", "b", 15), object("new", "d", 11)}};
+  const ListPage list{.resource_version = "20",
+                      .items = {object("same", "a", 3), object("changed", "b", 15), object("new", "d", 11)}};
   EXPECT_EQ(told(relist_difference(known, "10", list)),
             (std::vector<std::string>{"ADDED new 11", "DELETED gone 12", "MODIFIED changed 15"}));
 }
@@ -204,7 +205,7 @@ TEST(RelistDifference, TellsWhatChangedInStrictlyAscendingVersions) {
 TEST(RelistDifference, ADeletionComesBeforeItsRecreation) {
   ObjectIndex known;
   for (const auto& event : {object("x", "other", 2), object("old", "web", 3)}) known.apply(event);
-  const ListPage list{"20", "", "", {object("new", "web", 12)}};
+  const ListPage list{.resource_version = "20", .items = {object("new", "web", 12)}};
   EXPECT_EQ(told(relist_difference(known, "10", list)),
             (std::vector<std::string>{"DELETED old 11", "ADDED new 12", "DELETED x 13"}));
 }
@@ -212,7 +213,8 @@ TEST(RelistDifference, ADeletionComesBeforeItsRecreation) {
 TEST(RelistDifference, NoChangeIsNoEvent) {
   ObjectIndex known;
   known.apply(object("same", "a", 3));
-  EXPECT_TRUE(relist_difference(known, "10", ListPage{"20", "", "", {object("same", "a", 3)}}).empty());
+  EXPECT_TRUE(
+      relist_difference(known, "10", ListPage{.resource_version = "20", .items = {object("same", "a", 3)}}).empty());
 }
 
 // The rule of Headlamp's lists: an update that is not newer than the list is skipped.

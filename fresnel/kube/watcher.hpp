@@ -42,6 +42,8 @@ struct ListedInfo {
   std::string resource_version;
   std::string start_version;  // the watch starts at this older version, empty: at the list's
   bool relist = false;
+  std::string kind;  // of the events' objects: "Pod", or "Table"
+  std::string api_version;
   const std::string* columns = nullptr;  // a Table's columnDefinitions as JSON
 };
 
