@@ -4,6 +4,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <exception>
 #include <string>
 
@@ -25,6 +26,16 @@ Examples:
 
 "fresnel COMMAND --help" tells more about a command.)";
 
+// The first argument that is neither a flag nor a subcommand, nullptr if there is none: CLI11 would only say that a
+// subcommand is required.
+const char* unknown_command(const CLI::App& app, int argc, char** argv) {
+  const auto first = std::find_if(argv + 1, argv + argc, [](const char* argument) { return argument[0] != '-'; });
+  if (first == argv + argc) return nullptr;
+  const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
+  const auto known = [&](const CLI::App* command) { return command->get_name() == *first; };
+  return std::any_of(commands.begin(), commands.end(), known) ? nullptr : *first;
+}
+
 int run(int argc, char** argv) {
   using namespace fresnel::cli;
   CLI::App app("Fresnel gathers many Kubernetes watches into one WebSocket.", "fresnel");
@@ -36,6 +47,12 @@ int run(int argc, char** argv) {
   add_watch_command(app, chosen);
   add_serve_command(app, chosen);
   add_demo_command(app, chosen);
+  if (const char* unknown = unknown_command(app, argc, argv)) {
+    const auto text = std::string("error: unknown command \"") + unknown +
+                      "\" for \"fresnel\"\nRun 'fresnel --help' for the commands.\n";
+    (void)Output(STDERR_FILENO).write(text);
+    return kExitUsage;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -97,5 +97,14 @@ TEST_P(CommandLine, WatchFollowsThroughTheRestartOfTheGateway) {
   expect_lines_lead_to_truth(watching);
 }
 
+TEST(CommandLineUsage, AMistypedCommandIsNamed) {
+  Process mistyped({.argv = {FRESNEL_BINARY, "wach", "pods"}});
+  EXPECT_EQ(mistyped.wait(10s), ExitStatus{.code = 2});
+  EXPECT_EQ(mistyped.error_output(),
+            "error: unknown command \"wach\" for \"fresnel\"\nRun 'fresnel --help' for the commands.\n");
+  Process none({.argv = {FRESNEL_BINARY}});
+  EXPECT_EQ(none.wait(10s), ExitStatus{.code = 2});
+}
+
 }  // namespace
 }  // namespace fresnel::test
