@@ -106,8 +106,16 @@ std::string Metrics::expose(const hub::HubMetrics& hub) const {
       {"refused_request", &sessions_.refused_requests},
   };
   for (const auto& [kind, count] : messages) add(bad, "kind", kind, static_cast<double>(count->load()));
-  auto slow = family("fresnel_slow_closes_total", "Clients closed because they read too slowly", MetricType::Counter);
+  auto slow =
+      family("fresnel_slow_closes_total", "Clients closed because they let too many answers wait", MetricType::Counter);
   slow.metric.emplace_back().counter.value = static_cast<double>(sessions_.slow_closes.load());
+  auto lagging =
+      family("fresnel_lagging_subscriptions", "Subscriptions whose clients read too slowly, now", MetricType::Gauge);
+  lagging.metric.emplace_back().gauge.value = static_cast<double>(sessions_.lagging_subscriptions.load());
+  auto conflated =
+      family("fresnel_conflated_events_total",
+             "Events not sent to a lagging subscription because newer ones took their place", MetricType::Counter);
+  conflated.metric.emplace_back().counter.value = static_cast<double>(sessions_.conflated_events.load());
   auto requests = family("fresnel_http_requests_total", "HTTP exchanges finished, by status", MetricType::Counter);
   for (std::size_t status = 0; status < requests_.size(); ++status) {
     const auto count = requests_[status].load();
@@ -115,7 +123,8 @@ std::string Metrics::expose(const hub::HubMetrics& hub) const {
   }
   auto build = family("fresnel_build_info", "The version in its label", MetricType::Gauge);
   add(build, "version", kVersion, 1);
-  for (auto* more : {&open, &opened, &bad, &slow, &requests, &build}) families.push_back(std::move(*more));
+  for (auto* more : {&open, &opened, &bad, &slow, &lagging, &conflated, &requests, &build})
+    families.push_back(std::move(*more));
   return prometheus::TextSerializer().Serialize(families);
 }
 

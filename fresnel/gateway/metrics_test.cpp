@@ -56,12 +56,16 @@ TEST(Metrics, BadInputByKind) {
   metrics.sessions().oversized_messages = 1;
   metrics.sessions().malformed_messages = 3;
   metrics.sessions().slow_closes = 2;
+  metrics.sessions().lagging_subscriptions = 4;
+  metrics.sessions().conflated_events = 5;
   const auto text = metrics.expose(hub::HubMetrics());
   EXPECT_THAT(text, HasSubstr("fresnel_bad_client_input_total{kind=\"unknown_cluster\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("fresnel_bad_client_input_total{kind=\"oversized_message\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("fresnel_bad_client_input_total{kind=\"malformed_message\"} 3\n"));
   EXPECT_THAT(text, HasSubstr("fresnel_bad_client_input_total{kind=\"origin\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("fresnel_slow_closes_total 2\n"));
+  EXPECT_THAT(text, HasSubstr("fresnel_lagging_subscriptions 4\n"));
+  EXPECT_THAT(text, HasSubstr("fresnel_conflated_events_total 5\n"));
 }
 
 }  // namespace

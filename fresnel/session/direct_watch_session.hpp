@@ -12,10 +12,9 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "fresnel/net/websocket_connection.hpp"
-#include "fresnel/session/paced_sender.hpp"
+#include "fresnel/session/event_sender.hpp"
 #include "fresnel/session/session_services.hpp"
 
 namespace fresnel::session {
@@ -48,9 +47,9 @@ class DirectWatchSession final : public hub::StreamSubscriber, public std::enabl
   Timer changed_;  // admission, then the watch's own end
   bool decided_ = false;
   std::optional<Error> failure_;
-  std::vector<hub::EventPtr> early_;  // before the upgrade was answered
+  hub::PendingEvents early_;  // before the upgrade was answered
   std::shared_ptr<net::WebSocketConnection> connection_;
-  std::shared_ptr<PacedSender> sender_;
+  std::shared_ptr<EventSender> sender_;
   hub::StreamLease lease_;
 };
 

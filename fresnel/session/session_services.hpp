@@ -17,13 +17,15 @@ struct SessionMetrics {
   std::atomic<std::uint64_t> malformed_messages{0};  // broken JSON, missing or wrong fields, unknown types
   std::atomic<std::uint64_t> binary_messages{0};
   std::atomic<std::uint64_t> oversized_messages{0};
-  std::atomic<std::uint64_t> refused_requests{0};  // bad path, unknown cluster, no credential, too many
-  std::atomic<std::uint64_t> slow_closes{0};       // clients that read too slowly for too long (1013)
+  std::atomic<std::uint64_t> refused_requests{0};      // bad path, unknown cluster, no credential, too many
+  std::atomic<std::uint64_t> slow_closes{0};           // clients that let too many answers wait (1013)
+  std::atomic<std::int64_t> lagging_subscriptions{0};  // now: their clients read too slowly
+  std::atomic<std::uint64_t> conflated_events{0};      // never sent, newer ones took their place
 };
 
 struct SessionLimits {
   std::size_t max_subscriptions = 4096;      // a connection; beyond: ERROR with code 429
-  std::size_t max_backlog = 250'000;         // messages waiting for a slow client; beyond: close code 1013
+  std::size_t max_answers = 4096;            // waiting for a slow client, events apart; beyond: close code 1013
   Duration admission_timeout = seconds(10);  // how long a direct watch's upgrade waits for the API server's yes or no
 };
 
