@@ -306,7 +306,7 @@ bool Worker::anonymous_allowed(const net::ServerRequest& request) const {
 }
 
 session::SessionServices Worker::services() {
-  return {*shared_.hub, number_, shared_.clock, shared_.metrics.sessions()};
+  return {*shared_.hub, number_, shared_.clock, shared_.metrics.sessions(), shared_.options.base_url};
 }
 
 }  // namespace fresnel::gateway

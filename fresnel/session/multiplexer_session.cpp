@@ -134,7 +134,7 @@ class MultiplexerSession {
  private:
   [[nodiscard]] result<void> request(const ClientMessage& message) {
     if (subscriptions_.contains(key_of(message))) return {};  // live already: no replay, no second COMPLETE
-    auto path = check_api_path(message.path);
+    auto path = api_path_of(message.path, services_.base_url);
     if (!path) return path.error();
     if (subscriptions_.size() >= services_.limits.max_subscriptions) {
       return Error{Errc::throttled, "too many subscriptions on one connection", 429, "TooManyRequests"};
@@ -143,7 +143,7 @@ class MultiplexerSession {
     if (!context) return context.error();
     const auto query = hub::parse_watch_query(message.query);
     const std::string accept = message.accept.empty() ? std::string(kube::kJson) : message.accept;
-    hub::StreamSource source{{context->name, context->credential.identity(), message.path, accept, query.selectors},
+    hub::StreamSource source{{context->name, context->credential.identity(), *std::move(path), accept, query.selectors},
                              *context};
     hub::JoinOptions join{.resource_version = query.resource_version, .bookmarks = query.bookmarks};
     auto subscription = std::make_shared<MultiplexerSubscription>(*this, pacer_, message, services_.metrics);

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "fresnel/base/clock.hpp"
@@ -37,10 +38,14 @@ struct SessionServices {
   std::size_t thread;  // the session's own, as the hub counts them
   Clock& clock;
   SessionMetrics& metrics;
+  std::string_view base_url = {};  // "" or "/path": what clients may put in front of an API path
   SessionLimits limits = {};
 };
 
 // Whether the path can be a list of objects: /api/... or /apis/..., without a query, a fragment, empty or dot segments.
 [[nodiscard]] result<void> check_api_path(std::string_view path);
+
+// A REQUEST's path as an API path. Headlamp's frontend makes it from the gateway's URL, base URL included.
+[[nodiscard]] result<std::string> api_path_of(std::string_view path, std::string_view base_url);
 
 }  // namespace fresnel::session
