@@ -37,6 +37,10 @@ std::vector<MetricFamily> collect_clusters(const hub::HubMetrics& hub) {
   families.push_back(family("fresnel_subscriptions", "Subscriptions of clients to watches", MetricType::Gauge));
   families.push_back(family("fresnel_events_in_total", "Watch events received from API servers", MetricType::Counter));
   families.push_back(family("fresnel_events_out_total", "Watch events handed to subscriptions", MetricType::Counter));
+  families.push_back(family("fresnel_events_escaped_total",
+                            "Watch events escaped for multiplexers, once for all of them", MetricType::Counter));
+  families.push_back(family("fresnel_events_compressed_total", "Texts of watch events compressed, once for all clients",
+                            MetricType::Counter));
   families.push_back(family("fresnel_relists_total", "Lists made anew after a watch had expired", MetricType::Counter));
   families.push_back(
       family("fresnel_expired_joins_total", "Subscriptions resumed from a version that was gone", MetricType::Counter));
@@ -44,6 +48,7 @@ std::vector<MetricFamily> collect_clusters(const hub::HubMetrics& hub) {
     const double values[] = {
         static_cast<double>(metrics.upstream_watches.load()), static_cast<double>(metrics.subscriptions.load()),
         static_cast<double>(metrics.events_in.load()),        static_cast<double>(metrics.events_out.load()),
+        static_cast<double>(metrics.escaped.load()),          static_cast<double>(metrics.compressed.load()),
         static_cast<double>(metrics.relists.load()),          static_cast<double>(metrics.expired.load()),
     };
     for (std::size_t i = 0; i < families.size(); ++i) add(families[i], "cluster", cluster, values[i]);

@@ -43,10 +43,14 @@ TEST(Metrics, ExposesTheHubByCluster) {
   hub.for_cluster("pro\"d")->events_in = 7;
   hub.for_cluster("pro\"d")->upstream_watches = 1;
   hub.for_cluster("test")->events_out = 9;
+  hub.for_cluster("test")->escaped = 5;
+  hub.for_cluster("test")->compressed = 6;
   const auto text = metrics.expose(hub);
   EXPECT_THAT(text, HasSubstr("fresnel_events_in_total{cluster=\"pro\\\"d\"} 7\n"));
   EXPECT_THAT(text, HasSubstr("fresnel_upstream_watches{cluster=\"pro\\\"d\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("fresnel_events_out_total{cluster=\"test\"} 9\n"));
+  EXPECT_THAT(text, HasSubstr("fresnel_events_escaped_total{cluster=\"test\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("fresnel_events_compressed_total{cluster=\"test\"} 6\n"));
   EXPECT_THAT(text, HasSubstr("fresnel_relists_total{cluster=\"test\"} 0\n"));
 }
 

@@ -14,15 +14,20 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using Mark = PendingEvents::Mark;
 
+EventPtr published(kube::WatchEvent event) {
+  ClusterMetrics counters;
+  return publish(std::move(event), Forms::of(true, false), counters);
+}
+
 EventPtr event(std::string_view type, std::string_view name, std::uint64_t version) {
   std::string text = R"({"type":")";
   text.append(type).append(R"(","object":{"kind":"Thing","metadata":{)");
   if (!name.empty()) text.append(R"("name":")").append(name).append(R"(","uid":"u-)").append(name).append(R"(",)");
   text.append(R"("resourceVersion":")").append(std::to_string(version)).append(R"("}}})");
-  return publish(kube::parse_watch_event(SharedBytes(std::move(text))).value(), true);
+  return published(kube::parse_watch_event(SharedBytes(std::move(text))).value());
 }
 
-EventPtr gone() { return publish(kube::make_expired_event("too old"), true); }
+EventPtr gone() { return published(kube::make_expired_event("too old")); }
 
 std::string told(const PendingEvents::Item& item) {
   if (item.event == nullptr) return item.mark == Mark::complete ? "COMPLETE" : "STATUS";

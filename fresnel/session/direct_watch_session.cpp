@@ -13,7 +13,7 @@ DirectWatchSession::DirectWatchSession(SessionServices services)
 
 std::shared_ptr<DirectWatchSession> DirectWatchSession::open(SessionServices services, kube::ClusterContext context,
                                                              std::string path, std::string_view query,
-                                                             std::string accept) {
+                                                             std::string accept, bool deflated) {
   auto self = std::make_shared<DirectWatchSession>(services);
   auto parsed = hub::parse_watch_query(query);
   self->timeout_seconds_ = parsed.timeout_seconds;
@@ -22,6 +22,7 @@ std::shared_ptr<DirectWatchSession> DirectWatchSession::open(SessionServices ser
   hub::JoinOptions join{.resource_version = std::move(parsed.resource_version),
                         .bookmarks = parsed.bookmarks,
                         .escaped = false,
+                        .deflated = deflated,
                         .restart_after_gone = false};
   hub::StreamSource source{std::move(key), std::move(context)};
   self->lease_ = services.hub.subscribe(std::move(source), services.thread, self, std::move(join));
@@ -44,7 +45,7 @@ awaitable<void> DirectWatchSession::serve(std::shared_ptr<net::WebSocketConnecti
   connection_ = std::move(connection);
   const auto pacer = std::make_shared<PacedSender>(connection_, services_.metrics, services_.limits.max_answers);
   pacer->start();
-  sender_ = std::make_shared<EventSender>(pacer, std::string(), services_.metrics);
+  sender_ = std::make_shared<EventSender>(pacer, std::string_view(), services_.metrics);
   while (!early_.empty()) {
     const auto item = early_.pop();
     sender_->send(std::span(&item.event, 1));

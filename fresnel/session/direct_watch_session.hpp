@@ -1,7 +1,7 @@
 // One direct watch socket: `GET <base-url>/clusters/<name>/<api path>?watch=1&...` with an Upgrade. Events travel as
 // kube-apiserver sends them, one JSON text a frame, from the same SharedStream as the multiplexer's.
 //
-//   auto watch = DirectWatchSession::open(services, context, path, query, accept);
+//   auto watch = DirectWatchSession::open(services, context, path, query, accept, deflated);
 //   auto admitted = co_await watch->admitted();      // before the upgrade: a refusal is an HTTP status
 //   if (!admitted) ... respond
 //   co_await watch->serve(connection);
@@ -21,9 +21,10 @@ namespace fresnel::session {
 
 class DirectWatchSession final : public hub::StreamSubscriber, public std::enable_shared_from_this<DirectWatchSession> {
  public:
+  // `deflated`: the connection will have permessage-deflate.
   [[nodiscard]] static std::shared_ptr<DirectWatchSession> open(SessionServices services, kube::ClusterContext context,
                                                                 std::string path, std::string_view query,
-                                                                std::string accept);
+                                                                std::string accept, bool deflated);
   explicit DirectWatchSession(SessionServices services);
   ~DirectWatchSession() override = default;
 

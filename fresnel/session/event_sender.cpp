@@ -2,12 +2,22 @@
 
 #include <utility>
 
+#include "fresnel/net/deflate.hpp"
+
 namespace fresnel::session {
 namespace {
 
 constexpr int kEventsATurn = 32;  // of one subscription, before the next that waits has its turn
 
 }  // namespace
+
+// Prefix and body must both be deflate blocks: a longer prefix than one block holds is not worth the trouble.
+EventSender::EventSender(std::shared_ptr<PacedSender> pacer, std::string_view prefix, SessionMetrics& metrics)
+    : pacer_(std::move(pacer)),
+      escaped_(!prefix.empty()),
+      deflates_(pacer_->deflates() && prefix.size() <= net::kMaxStoredBlock),
+      prefix_(escaped_ && deflates_ ? net::stored_block(prefix) : std::string(prefix)),
+      metrics_(metrics) {}
 
 EventSender::~EventSender() {
   if (lagging_) metrics_.lagging_subscriptions.fetch_sub(1, std::memory_order_relaxed);
@@ -46,7 +56,13 @@ void EventSender::when_sent(std::function<void()> callback) {
 
 void EventSender::put(const hub::PublishedEvent& event) {
   if (event.event.type == kube::WatchEvent::Type::error) pending_.told_gone();
-  pacer_->put(prefix_, prefix_.empty() ? event.event.bytes : event.data_body);
+  const auto& deflated = event.deflated(escaped_);
+  if (deflates_ && !deflated.empty()) {
+    pacer_->put_deflated(prefix_, deflated);
+  } else {
+    const std::string_view prefix = prefix_;
+    pacer_->put(deflates_ && escaped_ ? prefix.substr(net::kStoredBlockHead) : prefix, event.text(escaped_));
+  }
 }
 
 void EventSender::put_next() {

@@ -20,8 +20,7 @@ namespace fresnel::session {
 class EventSender : public std::enable_shared_from_this<EventSender> {
  public:
   // With a prefix: multiplexer messages. Without: the events as kube-apiserver sends them.
-  EventSender(std::shared_ptr<PacedSender> pacer, std::string prefix, SessionMetrics& metrics)
-      : pacer_(std::move(pacer)), prefix_(std::move(prefix)), metrics_(metrics) {}
+  EventSender(std::shared_ptr<PacedSender> pacer, std::string_view prefix, SessionMetrics& metrics);
   ~EventSender();
   EventSender(const EventSender&) = delete;
   EventSender& operator=(const EventSender&) = delete;
@@ -43,7 +42,9 @@ class EventSender : public std::enable_shared_from_this<EventSender> {
   void caught_up();
 
   std::shared_ptr<PacedSender> pacer_;
-  const std::string prefix_;
+  const bool escaped_;  // multiplexer messages
+  const bool deflates_;
+  const std::string prefix_;  // a stored deflate block when deflates_
   SessionMetrics& metrics_;
   bool lagging_ = false;
   hub::PendingEvents pending_;

@@ -145,7 +145,8 @@ class MultiplexerSession {
     const std::string accept = message.accept.empty() ? std::string(kube::kJson) : message.accept;
     hub::StreamSource source{{context->name, context->credential.identity(), *std::move(path), accept, query.selectors},
                              *context};
-    hub::JoinOptions join{.resource_version = query.resource_version, .bookmarks = query.bookmarks};
+    hub::JoinOptions join{
+        .resource_version = query.resource_version, .bookmarks = query.bookmarks, .deflated = pacer_->deflates()};
     auto subscription = std::make_shared<MultiplexerSubscription>(*this, pacer_, message, services_.metrics);
     subscription->hold(services_.hub.subscribe(std::move(source), services_.thread, subscription, std::move(join)));
     subscriptions_.emplace(key_of(message), std::move(subscription));

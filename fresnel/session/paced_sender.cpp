@@ -25,8 +25,8 @@ void PacedSender::start() {
   });
 }
 
-void PacedSender::put(std::string_view prefix, const SharedBytes& body) {
-  const auto status = connection_->send(prefix, body);  // closed: what is for it is done with
+// What is for a closed connection is done with.
+void PacedSender::put(net::SendStatus status) {
   if (status == net::SendStatus::above_high_water) paused_ = true;
   if (status == net::SendStatus::full) give_up(1009, "a message is larger than the connection may hold");
 }

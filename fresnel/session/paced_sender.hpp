@@ -31,7 +31,10 @@ class PacedSender : public std::enable_shared_from_this<PacedSender> {
 
   [[nodiscard]] bool has_room() const noexcept { return !paused_; }
   // A message; only while there is room. One that is larger than the queue may ever hold ends the connection (1009).
-  void put(std::string_view prefix, const SharedBytes& body);
+  void put(std::string_view prefix, const SharedBytes& body) { put(connection_->send(prefix, body)); }
+  // The same with deflate blocks; only when the connection deflates().
+  void put_deflated(std::string_view prefix, const SharedBytes& body) { put(connection_->send_deflated(prefix, body)); }
+  [[nodiscard]] bool deflates() const noexcept { return connection_->deflates(); }
   // Has no room, or others wait: `turn` is called when there is room again, in a round with the others, until it has
   // no more.
   void wait(Turn turn) { waiting_.push_back(std::move(turn)); }
@@ -41,6 +44,7 @@ class PacedSender : public std::enable_shared_from_this<PacedSender> {
   [[nodiscard]] std::size_t waiting_answers() const noexcept { return answers_.size(); }
 
  private:
+  void put(net::SendStatus status);
   void drain();
   void give_up(int code, std::string reason);
 
