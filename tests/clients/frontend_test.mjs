@@ -2,57 +2,14 @@
 // --html-static-dir` in front of sim_server, and looks at the page in Chromium while pods come, change and go.
 // Started by run.sh, with the environment variables FRESNEL and SIM_SERVER, the programs' paths; CHROMIUM may name
 // another browser, SCREENSHOT a PNG file to write. No part of Headlamp's code is changed.
-import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { chromium } from 'playwright-core';
+import { check, finish, kubeconfigOf, launchChromium, start, work } from './servers.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const env = { FRESNEL: 'fresnel', SIM_SERVER: 'sim_server', CHROMIUM: '/usr/bin/chromium', HEADLAMP: join(here, 'package/lib'), ...process.env };
-const work = mkdtempSync(join(tmpdir(), 'fresnel-headlamp.'));
-const children = new Set();
-process.on('exit', () => {
-  children.forEach(child => child.kill('SIGKILL'));
-  rmSync(work, { recursive: true, force: true });
-});
-let failures = 0;
-
-const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
-
-async function check(what, probe, wanted, ms = 20000) {
-  const begin = performance.now();
-  for (;;) {
-    const seen = await probe();
-    const spent = Math.round(performance.now() - begin);
-    if (seen === wanted) return console.log(`  ok    ${what} (${spent} ms)`);
-    if (spent > ms) {
-      ++failures;
-      return console.log(`  FAIL  ${what}: wanted "${wanted}", seen "${seen}"`);
-    }
-    await sleep(10);
-  }
-}
-
-// Starts a program and waits for the address that it prints.
-function start(program, args) {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  children.add(child);
-  child.gone = new Promise(resolve => child.on('exit', () => resolve(children.delete(child))));
-  return new Promise((resolve, reject) => {
-    let said = '';
-    const hear = text => {
-      const address = /http:\/\/127\.0\.0\.1:(\d+)/.exec((said += text));
-      if (address) resolve(Object.assign(child, { url: address[0], port: address[1] }));
-    };
-    child.stdout.on('data', hear);
-    child.stderr.on('data', hear);
-    child.on('error', reject);
-    child.gone.then(() => reject(new Error(`${program} ended: ${said}`)));
-  });
-}
+const env = { HEADLAMP: join(here, 'package/lib'), ...process.env };
 
 async function site(multiplexer) {
   const out = join(work, multiplexer ? 'multiplexer' : 'direct');
@@ -92,12 +49,7 @@ async function run(browser, title, { multiplexer, base = '', resumes, screenshot
   const remove = name => api('DELETE', `/${name}?gracePeriodSeconds=0`);
   for (const i of [0, 1, 2, 3, 4, 5]) await add('p' + i, i % 2 ? 'red' : 'blue');
 
-  const kubeconfig = join(work, 'kubeconfig');
-  writeFileSync(kubeconfig, JSON.stringify({
-    apiVersion: 'v1', kind: 'Config', 'current-context': 'sim',
-    contexts: [{ name: 'sim', context: { cluster: 'c', user: 'u' } }],
-    clusters: [{ name: 'c', cluster: { server: sim.url } }], users: [{ name: 'u', user: {} }],
-  }));
+  const kubeconfig = kubeconfigOf(sim);
   const files = await site(multiplexer);
   const serve = (port = 0) =>
     start(env.FRESNEL, ['serve', '--kubeconfig', kubeconfig, '--listen', `127.0.0.1:${port}`, '--html-static-dir', files, ...(base ? ['--base-url', base] : [])]);
@@ -162,14 +114,10 @@ async function run(browser, title, { multiplexer, base = '', resumes, screenshot
   }
 }
 
-const browser = await chromium.launch({
-  executablePath: env.CHROMIUM,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-});
+const browser = await launchChromium();
 await run(browser, 'multiplexer', { multiplexer: true, resumes: true, screenshot: env.SCREENSHOT });
 await run(browser, 'direct sockets', { multiplexer: false });
 await run(browser, 'direct sockets below a base path', { multiplexer: false, base: '/live' });
 await run(browser, 'multiplexer below a base path', { multiplexer: true, base: '/live', resumes: true });
 await browser.close();
-console.log(failures ? `${failures} checks failed` : 'all checks passed');
-process.exit(failures ? 1 : 0);
+finish();
