@@ -10,6 +10,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <map>
+#include <utility>
 
 #include "fresnel/base/asio.hpp"
 
@@ -73,6 +74,13 @@ class Timer {
   [[nodiscard]] awaitable<bool> wait_for(Duration duration);
   // Waits for cancel(), without a limit.
   [[nodiscard]] awaitable<void> wait();
+  // For those too many for a coroutine each: `callback` is called when the time has come, or after cancel() or the
+  // timer's end, from the executor.
+  template <class Callback>
+  void call_at(TimePoint when, Callback callback) {
+    clock_.arm(timer_, when);
+    timer_.async_wait([callback = std::move(callback)](const error_code&) mutable { callback(); });
+  }
   void cancel() noexcept { clock_.disarm(timer_); }
 
  private:

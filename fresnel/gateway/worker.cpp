@@ -101,15 +101,7 @@ bool Worker::finish(Duration limit) {
 }
 
 awaitable<void> Worker::handle(net::HttpExchange& exchange) {
-  // Not a guard's destructor alone: a cancelled handler is destroyed by unwinding too, and counts as ended.
-  struct Count {
-    explicit Count(Worker& counted) : worker(counted) { ++worker.handlers_; }
-    ~Count() {
-      --worker.handlers_;
-      worker.note_drained();
-    }
-    Worker& worker;
-  } const count(*this);
+  const Handling handling(*this);
   const int status = co_await route(exchange);
   shared_.metrics.count_request(status);
   log::debug("{} {} {}: {}", exchange.request().peer, exchange.request().method, exchange.request().path(), status);
@@ -215,13 +207,39 @@ awaitable<int> Worker::serve_multiplexer(net::HttpExchange& exchange) {
     if (status >= 400 && status < 500) shared_.metrics.count_bad_input(BadInput::handshake);
     co_return status;
   }
-  const auto open = shared_.metrics.open(ConnectionKind::multiplexer);
   session::ClusterResolver resolver = [this, token = *std::move(token), anonymous](std::string_view cluster) {
     return resolve(cluster, token, anonymous);
   };
-  auto serving = session::serve_multiplexer(*std::move(connection), services(), std::move(resolver));
-  co_await std::move(serving);
+  Handling handling(*this);
+  spawn(run_multiplexer(std::move(handling), *this, *std::move(connection), std::move(resolver)));
   co_return 101;
+}
+
+awaitable<void> Worker::run_multiplexer(Handling handling, Worker& worker, Socket socket,
+                                        session::ClusterResolver resolver) {
+  const Handling counted(std::move(handling));
+  const auto open = worker.shared_.metrics.open(ConnectionKind::multiplexer);
+  auto serving = session::serve_multiplexer(std::move(socket), worker.services(), std::move(resolver));
+  co_await std::move(serving);
+}
+
+awaitable<void> Worker::run_watch(Handling handling, Worker& worker, std::shared_ptr<session::DirectWatchSession> watch,
+                                  Socket socket) {
+  const Handling counted(std::move(handling));
+  const auto open = worker.shared_.metrics.open(ConnectionKind::direct);
+  auto serving = watch->serve(std::move(socket));
+  co_await std::move(serving);
+}
+
+void Worker::spawn(awaitable<void> serving) {
+  asio::co_spawn(io_, std::move(serving), [](const std::exception_ptr& failure) {
+    if (!failure) return;
+    try {
+      std::rethrow_exception(failure);
+    } catch (const std::exception& error) {
+      log::error("a WebSocket's session failed: {}", error.what());
+    }
+  });
 }
 
 awaitable<int> Worker::serve_cluster(net::HttpExchange& exchange, std::string_view path) {
@@ -279,9 +297,8 @@ awaitable<int> Worker::serve_watch(net::HttpExchange& exchange, ClusterRoute rou
     if (status >= 400 && status < 500) shared_.metrics.count_bad_input(BadInput::handshake);
     co_return status;
   }
-  const auto open = shared_.metrics.open(ConnectionKind::direct);
-  auto serving = watch->serve(*std::move(connection));
-  co_await std::move(serving);
+  Handling handling(*this);
+  spawn(run_watch(std::move(handling), *this, watch, *std::move(connection)));
   co_return 101;
 }
 

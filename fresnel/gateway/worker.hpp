@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 #include "fresnel/base/clock.hpp"
 #include "fresnel/gateway/cluster_routes.hpp"
@@ -24,6 +25,7 @@
 #include "fresnel/hub/hub.hpp"
 #include "fresnel/net/curl_client.hpp"
 #include "fresnel/net/http_server.hpp"
+#include "fresnel/session/direct_watch_session.hpp"
 #include "fresnel/websocket/websocket_manager.hpp"
 
 namespace fresnel::gateway {
@@ -60,6 +62,24 @@ class Worker {
   [[nodiscard]] bool finish(Duration limit);
 
  private:
+  // What is under way on this thread, for drain(). Not only while it runs: a cancelled coroutine is destroyed by
+  // unwinding too, and counts as ended.
+  class Handling {
+   public:
+    explicit Handling(Worker& worker) noexcept : worker_(&worker) { ++worker.handlers_; }
+    Handling(Handling&& other) noexcept : worker_(std::exchange(other.worker_, nullptr)) {}
+    Handling& operator=(Handling&&) = delete;
+    ~Handling() {
+      if (worker_ == nullptr) return;
+      --worker_->handlers_;
+      worker_->note_drained();
+    }
+
+   private:
+    Worker* worker_;
+  };
+  using Socket = std::shared_ptr<net::WebSocketConnection>;
+
   awaitable<void> handle(net::HttpExchange& exchange);
   awaitable<int> route(net::HttpExchange& exchange);
   awaitable<int> serve_own(net::HttpExchange& exchange, std::string_view path);
@@ -67,6 +87,12 @@ class Worker {
   awaitable<int> serve_multiplexer(net::HttpExchange& exchange);
   awaitable<int> serve_cluster(net::HttpExchange& exchange, std::string_view path);
   awaitable<int> serve_watch(net::HttpExchange& exchange, ClusterRoute route, kube::ClusterContext cluster);
+  // An open socket is served beside the exchange that opened it, whose memory is free then.
+  static awaitable<void> run_multiplexer(Handling handling, Worker& worker, Socket socket,
+                                         session::ClusterResolver resolver);
+  static awaitable<void> run_watch(Handling handling, Worker& worker,
+                                   std::shared_ptr<session::DirectWatchSession> watch, Socket socket);
+  void spawn(awaitable<void> serving);
   awaitable<int> refuse(net::HttpExchange& exchange, BadInput kind, int status, std::string message);
   awaitable<int> refuse(net::HttpExchange& exchange, BadInput kind, int status, std::string message,
                         net::Headers headers);
@@ -86,7 +112,7 @@ class Worker {
   websocket::WebSocketManager sockets_;
   Tunnels tunnels_;
   net::HttpServer server_;
-  std::size_t handlers_ = 0;  // under way
+  std::size_t handlers_ = 0;  // of Handling
   bool draining_ = false;
   bool told_drained_ = false;
   std::promise<void> drained_;

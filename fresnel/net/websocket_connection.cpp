@@ -1,11 +1,9 @@
 #include "fresnel/net/websocket_connection.hpp"
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 #include <boost/beast/websocket/stream.hpp>
@@ -28,9 +26,10 @@ namespace websocket = beast::websocket;
 using Stream = websocket::stream<OutboundQueue, false>;
 
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
-constexpr int kNoStatus = 1005;                 // RFC 6455 section 7.1.5: the Close had no code
-constexpr int kAbnormal = 1006;                 // there was no Close
-constexpr std::size_t kKeptBuffer = 16u << 10;  // what an idle connection keeps of its read buffer
+constexpr int kNoStatus = 1005;          // RFC 6455 section 7.1.5: the Close had no code
+constexpr int kAbnormal = 1006;          // there was no Close
+constexpr std::size_t kFirstPart = 128;  // bytes of a message that are read before memory is taken for it
+constexpr std::size_t kPart = 4096;      // bytes read at a time then
 
 http::request<http::empty_body> handshake_of(const ServerRequest& request) {
   http::request<http::empty_body> handshake;
@@ -78,7 +77,7 @@ class WebSocketConnection::Impl : public std::enable_shared_from_this<Impl> {
   static awaitable<void> handshake(std::shared_ptr<Impl> self, const ServerRequest& request);
   static awaitable<result<Message>> read(std::shared_ptr<Impl> self);
   static awaitable<void> close(std::shared_ptr<Impl> self, int code, std::string reason);
-  static awaitable<void> beat(std::shared_ptr<Impl> self);
+  void schedule_beat();
   SendStatus send(Opcode opcode, std::string payload);
   // The end, once: `error` is what read() reports from now on.
   void finish(Error error);
@@ -96,12 +95,12 @@ class WebSocketConnection::Impl : public std::enable_shared_from_this<Impl> {
  private:
   void start_close_timer();
   void on_control(websocket::frame_type kind);
+  void beat();
   void look_for_life();
   [[nodiscard]] Error end_of_read(error_code error) const;
 
   Clock& clock_;
   Stream stream_;
-  beast::flat_buffer buffer_;
   Timer heartbeat_;
   std::optional<Error> end_;
   std::vector<std::function<void()>> on_closed_;
@@ -162,18 +161,25 @@ awaitable<void> WebSocketConnection::Impl::handshake(std::shared_ptr<Impl> self,
 
 awaitable<result<Message>> WebSocketConnection::Impl::read(std::shared_ptr<Impl> self) {
   if (self->end_) co_return *self->end_;
-  const auto [error, size] = co_await self->stream_.async_read(self->buffer_, kAsTuple);
-  if (error) {
-    self->finish(self->end_of_read(error));
-    co_return *self->end_;
-  }
+  // An idle connection waits with a small buffer, its first part's.
+  std::array<char, kFirstPart> first;
+  Message message;
+  std::size_t size = 0;
+  do {
+    if (size > 0) message.payload.resize(size + kPart);
+    const auto into = size == 0 ? asio::buffer(first) : asio::buffer(message.payload.data() + size, kPart);
+    const auto [error, received] = co_await self->stream_.async_read_some(into, kAsTuple);
+    if (error) {
+      self->finish(self->end_of_read(error));
+      co_return *self->end_;
+    }
+    if (size == 0) message.payload.assign(first.data(), received);
+    size += received;
+  } while (!self->stream_.is_message_done());
+  message.payload.resize(size);
+  message.binary = self->stream_.got_binary();
   ++self->counters.messages_in;
   self->last_alive_ = self->clock_.now();
-  Message message;
-  message.payload.assign(static_cast<const char*>(self->buffer_.cdata().data()), size);
-  message.binary = self->stream_.got_binary();
-  self->buffer_.consume(size);
-  if (self->buffer_.capacity() > kKeptBuffer) self->buffer_ = beast::flat_buffer();
   co_return message;
 }
 
@@ -260,23 +266,29 @@ void WebSocketConnection::Impl::look_for_life() {
   progress_ = *now;
 }
 
-awaitable<void> WebSocketConnection::Impl::beat(std::shared_ptr<Impl> self) {
-  const auto interval = self->options.heartbeat_interval;
-  const auto timeout = self->options.heartbeat_timeout;
-  while (!self->end_) {
-    const auto look = std::min(self->last_alive_ + timeout, self->clock_.now() + interval);
-    co_await self->heartbeat_.wait_until(self->ping_sent_ ? look : self->last_alive_ + interval);
-    if (self->end_) co_return;
-    if (self->ping_sent_) self->look_for_life();
-    const auto silence = self->clock_.now() - self->last_alive_;
-    if (silence >= timeout) {
-      self->finish({Errc::timeout, "the peer gave no sign of life within the heartbeat timeout", kAbnormal});
-    } else if (silence >= interval && !self->ping_sent_) {
-      self->ping_sent_ = self->clock_.now();
-      self->progress_ = tcp_progress(self->queue().next_layer().native_handle()).value_or(self->progress_);
-      const websocket::ping_data payload;
-      co_await self->stream_.async_ping(payload, kAsTuple);
-    }
+// A coroutine for each connection would cost a kilobyte of it.
+void WebSocketConnection::Impl::schedule_beat() {
+  if (end_) return;
+  const auto look = std::min(last_alive_ + options.heartbeat_timeout, clock_.now() + options.heartbeat_interval);
+  heartbeat_.call_at(ping_sent_ ? look : last_alive_ + options.heartbeat_interval, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->beat();
+  });
+}
+
+void WebSocketConnection::Impl::beat() {
+  if (end_) return;
+  if (ping_sent_) look_for_life();
+  const auto silence = clock_.now() - last_alive_;
+  if (silence >= options.heartbeat_timeout) {
+    finish({Errc::timeout, "the peer gave no sign of life within the heartbeat timeout", kAbnormal});
+  } else if (silence >= options.heartbeat_interval && !ping_sent_) {
+    ping_sent_ = clock_.now();
+    progress_ = tcp_progress(queue().next_layer().native_handle()).value_or(progress_);
+    stream_.async_ping({}, [weak = weak_from_this()](error_code) {
+      if (const auto self = weak.lock()) self->schedule_beat();
+    });
+  } else {
+    schedule_beat();
   }
 }
 
@@ -290,10 +302,7 @@ awaitable<result<std::shared_ptr<WebSocketConnection>>> WebSocketConnection::acc
   auto impl = std::make_shared<Impl>(std::move(socket), request.peer, clock, std::move(options));
   co_await Impl::handshake(impl, request);
   if (impl->end()) co_return *impl->end();
-  if (beats) {
-    auto heartbeat = Impl::beat(impl);
-    asio::co_spawn(impl->queue().get_executor(), std::move(heartbeat), asio::detached);
-  }
+  if (beats) impl->schedule_beat();
   co_return std::shared_ptr<WebSocketConnection>(new WebSocketConnection(std::move(impl)));
 }
 
