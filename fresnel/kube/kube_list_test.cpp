@@ -25,7 +25,7 @@ class KubeListTest : public testing::Test {
  protected:
   KubeListTest() {
     EXPECT_TRUE(list_.set(kList));
-    list_.on_change([this](const KubeList::Snapshot&) { ++changes_; });
+    list_.on_change([this](const KubeList&) { ++changes_; });
     list_.on_error([this](const Error& error) { errors_.push_back(error); });
   }
 
@@ -154,7 +154,7 @@ TEST_F(KubeListTest, EveryChangeIsANewSnapshotThatSharesTheRest) {
 TEST_F(KubeListTest, EachObjectKnowsItsClusterAndItsText) {
   list_.apply_update(event("ADDED", "uc", "11"));
   for (const auto& item : list_.snapshot()->items) EXPECT_EQ(item->cluster, "prod");
-  EXPECT_EQ(list_.snapshot()->items[2]->json.view(),
+  EXPECT_EQ(list_.snapshot()->items[2]->json(),
             R"({"kind":"Pod","metadata":{"uid":"uc","resourceVersion":"11"}})");
 }
 
