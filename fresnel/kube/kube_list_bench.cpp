@@ -73,7 +73,7 @@ void read_a_list(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kPods));
 }
-BENCHMARK(read_a_list)->Name("kube_list_read")->Iterations(3)->Unit(benchmark::kMillisecond);
+BENCHMARK(read_a_list)->Name("kube_list_read_memory")->Iterations(3)->Unit(benchmark::kMillisecond);
 
 // After a break: 100,000 objects, of which one in `one_in` is new, one changed and one gone.
 void difference(benchmark::State& state) {

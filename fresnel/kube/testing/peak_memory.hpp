@@ -1,4 +1,5 @@
-// How much resident memory something takes at its peak, for benchmarks (Linux: VmHWM, proc(5)).
+// How much resident memory something takes at its peak, for benchmarks (Linux: VmHWM, proc(5)). To be run alone, with
+// --benchmark_filter=memory: what others have left in the heap is reused, and counts when it is.
 #pragma once
 
 #include <malloc.h>

@@ -31,7 +31,7 @@ class PodFeed {
     text_ += end;
   }
 
-  // The next change of a pod, the first one being ADDED of an unknown to who was not fed by initial().
+  // The next change of any pod.
   [[nodiscard]] std::string change() { return text_of(any_(random_)); }
 
   // One event a pod.
