@@ -50,7 +50,8 @@ ObjectStore::Outcome ObjectStore::apply(kube::WatchEvent event) {
 // `identity` may be a part of the event, so it is not used once the event has been moved.
 ObjectStore::Outcome ObjectStore::upsert(kube::WatchEvent&& event, const std::string& identity) {
   const auto [at, is_new] = objects_.try_emplace(identity);
-  Entry& entry = at->second;
+  if (is_new) at->second = std::make_unique<Entry>();
+  Entry& entry = *at->second;
   if (!is_new) {
     if (is_stale(event, entry)) return Outcome::stale;
     entry.generation = generation_;  // seen again
@@ -76,8 +77,8 @@ ObjectStore::Outcome ObjectStore::remove(const kube::WatchEvent& event, const st
     changed(Type::deleted, event);
     return Outcome::applied;
   }
-  if (is_stale(event, at->second)) return Outcome::stale;
-  order_.remove(at->second);
+  if (is_stale(event, *at->second)) return Outcome::stale;
+  order_.remove(*at->second);
   objects_.erase(at);
   changed(Type::deleted, event);
   return Outcome::applied;
@@ -99,13 +100,13 @@ void ObjectStore::end_replace() {
   knowledge_ = Knowledge::whole;
   std::vector<Object> gone;
   for (auto at = objects_.begin(); at != objects_.end();) {
-    if (at->second.generation == generation_) {
+    if (at->second->generation == generation_) {
       ++at;
       continue;
     }
-    order_.remove(at->second);
-    gone.push_back(std::move(at->second.object));
-    at = objects_.erase(at);
+    order_.remove(*at->second);
+    gone.push_back(std::move(at->second->object));
+    objects_.erase(at++);
   }
   std::sort(gone.begin(), gone.end(), [](const Object& a, const Object& b) { return is_before(*a, *b); });
   for (const auto& object : gone) changed(Type::deleted, *object);
@@ -113,7 +114,7 @@ void ObjectStore::end_replace() {
 
 ObjectStore::Object ObjectStore::find(const std::string& identity) const {
   const auto at = objects_.find(identity);
-  return at == objects_.end() ? nullptr : at->second.object;
+  return at == objects_.end() ? nullptr : at->second->object;
 }
 
 const ObjectStore::Snapshot& ObjectStore::snapshot() const {

@@ -24,7 +24,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -101,9 +100,9 @@ class ObjectStore {
   Knowledge knowledge_;
   bool replacing_ = false;
   std::uint64_t generation_ = 0;
-  std::unordered_map<std::string, Entry> objects_;  // by identity
-  mutable kube::EntryOrder<Entry> order_;           // by namespace, name and uid as far as it is sorted
-  mutable Snapshot snapshot_;                       // null: to be made
+  kube::EntryIndex<Entry> objects_;        // by identity
+  mutable kube::EntryOrder<Entry> order_;  // by namespace, name and uid as far as it is sorted
+  mutable Snapshot snapshot_;              // null: to be made
   std::function<void(const Change&)> observer_;
 };
 

@@ -1,5 +1,7 @@
-// The order of entries that live elsewhere, in nodes that never move (those of std::unordered_map): append and remove
-// cost O(1) amortised and keep the others' order.
+// EntryIndex finds entries by a text, EntryOrder keeps them in an order of their own: what a list of objects is made
+// of.
+//
+// The order refers to entries that never move; append and remove cost O(1) amortised and keep the others' order.
 //
 // Invariants: entries_[entry.place] == &entry for every entry that was appended and not removed. A removed entry leaves
 // a hole. Holes never outnumber the entries (but for a few): closing them costs no more moves than there were removals.
@@ -9,12 +11,21 @@
 #pragma once
 
 #include <algorithm>
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 namespace fresnel::kube {
+
+// A flat table beside entries of their own: in a large list each step to other memory costs more than all the computing
+// of an update, and std::unordered_map takes two more of them.
+template <class Entry>
+using EntryIndex = boost::unordered_flat_map<std::string, std::unique_ptr<Entry>, std::hash<std::string>>;
 
 // Entry has a member `std::size_t place`, which belongs to this class.
 template <class Entry>

@@ -73,21 +73,17 @@ KubeList::Outcome KubeList::apply_update(WatchEvent event) {
 }
 
 void KubeList::upsert(WatchEvent event) {
-  if (event.uid.empty()) {
-    Entry& entry = without_uid_.emplace_back();
-    entry.object = make_object(std::move(event), cluster_);
-    order_.append(entry);
-    return;
-  }
-  const auto [at, is_new] = by_uid_.try_emplace(event.uid);
-  at->second.object = make_object(std::move(event), cluster_);
-  if (is_new) order_.append(at->second);
+  std::unique_ptr<Entry>& entry = event.uid.empty() ? without_uid_.emplace_back() : by_uid_[event.uid];
+  const bool is_new = entry == nullptr;
+  if (is_new) entry = std::make_unique<Entry>();
+  entry->object = make_object(std::move(event), cluster_);
+  if (is_new) order_.append(*entry);
 }
 
 void KubeList::remove(const std::string& uid) {
   const auto at = by_uid_.find(uid);
   if (at == by_uid_.end()) return;
-  order_.remove(at->second);
+  order_.remove(*at->second);
   by_uid_.erase(at);
 }
 

@@ -17,13 +17,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -94,8 +92,8 @@ class KubeList {
 
   std::string cluster_;
   std::optional<KubeListSnapshot> head_;  // all but the items, which are the entries
-  std::unordered_map<std::string, Entry> by_uid_;
-  std::deque<Entry> without_uid_;  // no update can name them
+  EntryIndex<Entry> by_uid_;
+  std::vector<std::unique_ptr<Entry>> without_uid_;  // no update can name them
   EntryOrder<Entry> order_;
   mutable Snapshot snapshot_;  // null: to be made
   std::uint64_t ignored_ = 0;
