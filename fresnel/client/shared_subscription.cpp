@@ -117,8 +117,7 @@ void SharedSubscription::begin_resync() {
 }
 
 void SharedSubscription::on_data(std::string event_json) {
-  event_json.reserve(event_json.size() + kube::kParserPadding);
-  auto event = kube::parse_watch_event(SharedBytes(std::move(event_json)));
+  auto event = kube::parse_watch_event(SharedBytes(kube::padded_for_parser(std::move(event_json))));
   if (!event) {
     report(event.error());
     return;

@@ -38,8 +38,7 @@ result<void> KubeList::set(std::string list_json) {
 }
 
 KubeList::Outcome KubeList::apply_update(std::string event_json) {
-  event_json.reserve(event_json.size() + kParserPadding);
-  auto event = parse_watch_event(SharedBytes(std::move(event_json)));
+  auto event = parse_watch_event(SharedBytes(padded_for_parser(std::move(event_json))));
   if (!event) {
     ++ignored_;
     return Outcome::ignored;

@@ -140,6 +140,15 @@ WatchEvent parsed_or_unknown(std::string text) {
 
 }  // namespace
 
+std::string padded_for_parser(std::string text) {
+  const std::size_t wanted = text.size() + kParserPadding;
+  const std::size_t too_much = wanted + text.size() / 4 + 1024;
+  if (text.capacity() >= wanted && text.capacity() <= too_much) return text;
+  std::string fitting = padded(text.size());
+  fitting.append(text);
+  return fitting;
+}
+
 std::string_view to_string(WatchEvent::Type type) noexcept {
   for (const auto& [name, value] : kTypes) {
     if (value == type) return name;

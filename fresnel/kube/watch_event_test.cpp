@@ -132,6 +132,22 @@ TEST(WatchEvent, AnotherTypesPlacesAreWhereAParserFindsThem) {
   }
 }
 
+TEST(WatchEvent, ATextIsPaddedForTheParserWithoutMuchSlack) {
+  const std::string exact(5000, 'x');
+  const auto grown = padded_for_parser(exact);
+  EXPECT_EQ(grown, exact);
+  EXPECT_GE(grown.capacity(), exact.size() + kParserPadding);
+  EXPECT_LT(grown.capacity(), exact.size() + 2 * kParserPadding);
+  std::string roomy = exact;
+  roomy.reserve(20'000);
+  EXPECT_LT(padded_for_parser(std::move(roomy)).capacity(), exact.size() + 2 * kParserPadding);
+  std::string fitting;
+  fitting.reserve(exact.size() + kParserPadding);
+  fitting += exact;
+  const char* bytes = fitting.data();
+  EXPECT_EQ(padded_for_parser(std::move(fitting)).data(), bytes);
+}
+
 TEST(ResourceVersion, OnlyPositiveNumbersAreVersions) {
   EXPECT_EQ(parse_resource_version("215"), 215u);
   for (const std::string_view text : {"", "0", "undefined", "null", "-1", "12x", " 12", "99999999999999999999999"}) {
