@@ -11,8 +11,13 @@ namespace {
 
 using Type = kube::WatchEvent::Type;
 
-bool is_before(const ObjectStore::Object& a, const ObjectStore::Object& b) {
-  return std::tie(a->namespace_, a->name, a->uid) < std::tie(b->namespace_, b->name, b->uid);
+bool is_before(const kube::WatchEvent& a, const kube::WatchEvent& b) {
+  return std::tie(a.namespace_, a.name, a.uid) < std::tie(b.namespace_, b.name, b.uid);
+}
+
+// Names do not change in Kubernetes; where one does, the object has another place in the order.
+bool is_same_place(const kube::WatchEvent& a, const kube::WatchEvent& b) {
+  return a.name == b.name && a.namespace_ == b.namespace_;
 }
 
 // Two versions of one object are ordered only when both are numbers.
@@ -29,27 +34,39 @@ bool is_same(const kube::WatchEvent& event, const kube::WatchEvent& known) {
 
 }  // namespace
 
-ObjectStore::Outcome ObjectStore::apply(const kube::WatchEvent& event) {
-  if (!event.changes_an_object() || (event.uid.empty() && event.name.empty())) return Outcome::ignored;
-  auto identity = kube::object_identity(event);
-  return event.type == Type::deleted ? remove(event, identity) : upsert(event, std::move(identity));
+const kube::WatchEvent& ObjectStore::Change::event() const {
+  if (source_.type == type_) return source_;
+  if (!made_) made_ = kube::with_type(source_, type_);
+  return *made_;
 }
 
-ObjectStore::Outcome ObjectStore::upsert(const kube::WatchEvent& event, std::string identity) {
-  const auto [at, is_new] = objects_.try_emplace(std::move(identity));
-  Entry& entry = at->second;
+ObjectStore::Outcome ObjectStore::apply(kube::WatchEvent event) {
+  if (!event.changes_an_object() || (event.uid.empty() && event.name.empty())) return Outcome::ignored;
+  std::string made;
+  const std::string& identity = kube::object_identity(event, made);
+  return event.type == Type::deleted ? remove(event, identity) : upsert(std::move(event), identity);
+}
+
+// `identity` may be a part of the event, so it is not used once the event has been moved.
+ObjectStore::Outcome ObjectStore::upsert(kube::WatchEvent&& event, const std::string& identity) {
+  const auto [at, is_new] = objects_.try_emplace(identity);
+  if (is_new) at->second = std::make_unique<Entry>();
+  Entry& entry = *at->second;
   if (!is_new) {
     if (is_stale(event, entry)) return Outcome::stale;
     entry.generation = generation_;  // seen again
     if (is_same(event, *entry.object)) return Outcome::unchanged;
   }
   entry.generation = generation_;
+  const bool moves = !is_new && !is_same_place(event, *entry.object);
+  if (moves) order_.remove(entry);
   // A MODIFIED of what a partial store never saw is news of an object that its readers may well know.
   const bool keeps_type = is_new && knowledge_ == Knowledge::partial;
-  const Object object = std::make_shared<const kube::WatchEvent>(
-      keeps_type ? event : kube::with_type(event, is_new ? Type::added : Type::modified));
+  const Type type = keeps_type ? event.type : is_new ? Type::added : Type::modified;
+  const auto object = std::make_shared<const kube::WatchEvent>(std::move(event));
   entry.object = object;  // the observer gets its own reference: it may outlive the entry
-  changed(*object);
+  if (is_new || moves) order_.append(entry);
+  changed(type, *object);
   return Outcome::applied;
 }
 
@@ -57,12 +74,13 @@ ObjectStore::Outcome ObjectStore::remove(const kube::WatchEvent& event, const st
   const auto at = objects_.find(identity);
   if (at == objects_.end()) {
     if (knowledge_ == Knowledge::whole) return Outcome::unchanged;
-    changed(event);
+    changed(Type::deleted, event);
     return Outcome::applied;
   }
-  if (is_stale(event, at->second)) return Outcome::stale;
+  if (is_stale(event, *at->second)) return Outcome::stale;
+  order_.remove(*at->second);
   objects_.erase(at);
-  changed(event);
+  changed(Type::deleted, event);
   return Outcome::applied;
 }
 
@@ -82,36 +100,37 @@ void ObjectStore::end_replace() {
   knowledge_ = Knowledge::whole;
   std::vector<Object> gone;
   for (auto at = objects_.begin(); at != objects_.end();) {
-    if (at->second.generation == generation_) {
+    if (at->second->generation == generation_) {
       ++at;
       continue;
     }
-    gone.push_back(std::move(at->second.object));
-    at = objects_.erase(at);
+    order_.remove(*at->second);
+    gone.push_back(std::move(at->second->object));
+    objects_.erase(at++);
   }
-  std::sort(gone.begin(), gone.end(), is_before);
-  for (const auto& object : gone) changed(kube::with_type(*object, Type::deleted));
+  std::sort(gone.begin(), gone.end(), [](const Object& a, const Object& b) { return is_before(*a, *b); });
+  for (const auto& object : gone) changed(Type::deleted, *object);
 }
 
 ObjectStore::Object ObjectStore::find(const std::string& identity) const {
   const auto at = objects_.find(identity);
-  return at == objects_.end() ? nullptr : at->second.object;
+  return at == objects_.end() ? nullptr : at->second->object;
 }
 
 const ObjectStore::Snapshot& ObjectStore::snapshot() const {
   if (!snapshot_) {
+    order_.sort([](const Entry& a, const Entry& b) { return is_before(*a.object, *b.object); });
     std::vector<Object> objects;
-    objects.reserve(objects_.size());
-    for (const auto& [identity, entry] : objects_) objects.push_back(entry.object);
-    std::sort(objects.begin(), objects.end(), is_before);
+    objects.reserve(order_.size());
+    order_.for_each([&objects](const Entry& entry) { objects.push_back(entry.object); });
     snapshot_ = std::make_shared<const std::vector<Object>>(std::move(objects));
   }
   return snapshot_;
 }
 
-void ObjectStore::changed(const kube::WatchEvent& event) {
+void ObjectStore::changed(Type type, const kube::WatchEvent& source) {
   snapshot_.reset();
-  if (observer_) observer_(event);
+  if (observer_) observer_(Change(type, source));
 }
 
 }  // namespace fresnel::client

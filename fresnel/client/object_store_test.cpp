@@ -126,6 +126,71 @@ TEST_F(ObjectStoreTest, KeepsTheEventsTextOnce) {
   EXPECT_EQ(store_.find("uid-a")->bytes.view().data(), event.bytes.view().data());
 }
 
+TEST_F(ObjectStoreTest, AnotherTypeThanTheStreamsCopiesNoTextUntilItIsAskedFor) {
+  apply("ADDED", "a", "1");
+  const auto event = parsed(pod_event("ADDED", "a", "2"));
+  const char* text = event.bytes.view().data();
+  int told = 0;
+  store_.on_change([&](const ObjectStore::Change& change) {
+    ++told;
+    EXPECT_EQ(change.type(), kube::WatchEvent::Type::modified);
+    EXPECT_EQ(change.source().bytes.view().data(), text);
+    EXPECT_EQ(change.event().bytes.view(), pod_event("MODIFIED", "a", "2"));
+    EXPECT_EQ(&change.event(), &change.event());  // made once
+  });
+  EXPECT_EQ(store_.apply(event), Outcome::applied);
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(store_.find("uid-a")->bytes.view().data(), text);
+}
+
+TEST_F(ObjectStoreTest, AnEventOfTheRightTypeIsToldWithoutACopy) {
+  const auto event = parsed(pod_event("ADDED", "a", "1"));
+  const kube::WatchEvent* told = nullptr;
+  store_.on_change([&](const kube::WatchEvent& change) { told = &change; });
+  store_.apply(event);
+  EXPECT_EQ(told, store_.find("uid-a").get());
+}
+
+TEST_F(ObjectStoreTest, AChangeMakesNoSnapshotUntilSomebodyAsks) {
+  apply("ADDED", "a", "1");
+  apply("ADDED", "b", "2");
+  const auto untouched = store_.snapshot()->front();
+  apply("MODIFIED", "b", "3");
+  EXPECT_EQ(untouched.use_count(), 2);  // the store's and ours
+  EXPECT_EQ(store_.snapshot()->front(), untouched);
+  EXPECT_EQ(untouched.use_count(), 3);
+}
+
+TEST_F(ObjectStoreTest, ARenamedObjectMovesInTheOrder) {
+  apply("ADDED", "a", "1");
+  apply("ADDED", "b", "2");
+  EXPECT_THAT(content(), ElementsAre("a@1", "b@2"));
+  auto text = pod_event("MODIFIED", "z", "3");
+  text.replace(text.find("uid-z"), 5, "uid-a");
+  store_.apply(parsed(text));
+  EXPECT_THAT(content(), ElementsAre("b@2", "z@3"));
+}
+
+TEST_F(ObjectStoreTest, SnapshotsAreInOrderWhateverHappensBetweenThem) {
+  std::mt19937 random(3);
+  std::map<std::string, std::string> plain;
+  for (int step = 1; step <= 5000; ++step) {
+    const auto name = std::to_string(random() % 300);
+    const auto version = std::to_string(step);
+    const auto* const type = random() % 2 == 0 ? "DELETED" : "MODIFIED";
+    apply(type, name, version);
+    if (type == std::string_view("DELETED")) {
+      plain.erase(name);
+    } else {
+      plain[name] = name + "@" + version;
+    }
+    if (random() % 20 > 0) continue;
+    std::vector<std::string> expected;
+    for (const auto& [key, object] : plain) expected.push_back(object);
+    ASSERT_EQ(content(), expected) << "step " << step;
+  }
+}
+
 TEST_F(ObjectStoreTest, AReplacementTellsTheDifferenceOnly) {
   apply("ADDED", "same", "1");
   apply("ADDED", "changed", "2");

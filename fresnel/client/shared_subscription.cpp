@@ -117,8 +117,7 @@ void SharedSubscription::begin_resync() {
 }
 
 void SharedSubscription::on_data(std::string event_json) {
-  event_json.reserve(event_json.size() + kube::kParserPadding);
-  const auto event = kube::parse_watch_event(SharedBytes(std::move(event_json)));
+  auto event = kube::parse_watch_event(SharedBytes(kube::padded_for_parser(std::move(event_json))));
   if (!event) {
     report(event.error());
     return;
@@ -137,7 +136,7 @@ void SharedSubscription::on_data(std::string event_json) {
     case Type::unknown: tell(*event); break;
     default:
       track(event->resource_version);
-      if (store_.apply(*event) == ObjectStore::Outcome::ignored) {
+      if (store_.apply(*std::move(event)) == ObjectStore::Outcome::ignored) {
         report(Error{.code = Errc::protocol, .message = "a watch event has an object without uid and name"});
       }
   }

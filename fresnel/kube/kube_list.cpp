@@ -1,43 +1,14 @@
 #include "fresnel/kube/kube_list.hpp"
 
-#include <simdjson.h>
-
-#include <algorithm>
-#include <utility>
-
 #include "fresnel/kube/api_client.hpp"
 #include "fresnel/kube/list_page.hpp"
 
 namespace fresnel::kube {
 namespace {
 
-namespace ondemand = simdjson::ondemand;
-
-// What a list says of itself, beside its items. simdjson throws on malformed text.
-KubeListSnapshot read_header(const std::string& list_json) {
-  KubeListSnapshot header;
-  ondemand::parser parser;
-  const simdjson::padded_string text(list_json);
-  auto document = parser.iterate(text);
-  for (auto field : document.get_object()) {
-    const std::string_view key = field.unescaped_key();
-    if (key == "kind") {
-      header.kind = std::string_view(field.value().get_string());
-    } else if (key == "apiVersion") {
-      header.api_version = std::string_view(field.value().get_string());
-    } else if (key == "metadata") {
-      for (auto entry : field.value().get_object()) {
-        const std::string_view name = entry.unescaped_key();
-        if (name == "remainingItemCount") header.remaining_item_count = entry.value().get_int64();
-      }
-    }
-  }
-  return header;
-}
-
-std::shared_ptr<const KubeObject> make_object(const WatchEvent& event, const std::string& cluster) {
-  return std::make_shared<const KubeObject>(
-      KubeObject{event.uid, event.resource_version, cluster, SharedBytes(event.object_view())});
+std::shared_ptr<const KubeObject> make_object(WatchEvent event, const std::string& cluster) {
+  return std::make_shared<const KubeObject>(KubeObject{std::move(event.uid), std::move(event.resource_version), cluster,
+                                                       std::move(event.bytes), event.object});
 }
 
 // Only numbers can be compared; anything else never counts as old.
@@ -49,35 +20,34 @@ bool not_newer(std::string_view update, std::string_view list) {
 
 }  // namespace
 
-result<void> KubeList::set(std::string_view list_json) {
-  std::string body(list_json);
-  KubeListSnapshot next;
-  try {
-    next = read_header(body);
-  } catch (const simdjson::simdjson_error& error) {
-    return Error{Errc::protocol, std::string("a list is no JSON object: ") + error.what()};
-  }
-  auto page = parse_list_page(std::move(body));
+result<void> KubeList::set(std::string list_json) {
+  auto page = parse_list_page(std::move(list_json));
   if (!page) return page.error();
-  next.resource_version = std::move(page->resource_version);
-  next.continue_token = std::move(page->continue_token);
-  next.items.reserve(page->items.size());
-  for (const auto& item : page->items) next.items.push_back(make_object(item, cluster_));
-  publish(std::move(next));
+  order_ = {};
+  by_uid_.clear();
+  without_uid_.clear();
+  by_uid_.reserve(page->items.size());
+  for (auto& item : page->items) upsert(std::move(item));
+  head_ = KubeListSnapshot{.kind = std::move(page->list_kind),
+                           .api_version = std::move(page->api_version),
+                           .resource_version = std::move(page->resource_version),
+                           .continue_token = std::move(page->continue_token),
+                           .remaining_item_count = page->remaining_item_count};
+  changed();
   return {};
 }
 
-KubeList::Outcome KubeList::apply_update(std::string_view event_json) {
-  const auto event = parse_watch_event(SharedBytes(event_json));
+KubeList::Outcome KubeList::apply_update(std::string event_json) {
+  auto event = parse_watch_event(SharedBytes(padded_for_parser(std::move(event_json))));
   if (!event) {
     ++ignored_;
     return Outcome::ignored;
   }
-  return apply_update(*event);
+  return apply_update(*std::move(event));
 }
 
-KubeList::Outcome KubeList::apply_update(const WatchEvent& event) {
-  if (!snapshot_) {
+KubeList::Outcome KubeList::apply_update(WatchEvent event) {
+  if (!head_) {
     ++ignored_;
     return Outcome::ignored;
   }
@@ -89,26 +59,46 @@ KubeList::Outcome KubeList::apply_update(const WatchEvent& event) {
     ++ignored_;
     return Outcome::ignored;
   }
-  if (not_newer(event.resource_version, snapshot_->resource_version)) return Outcome::stale;
+  if (not_newer(event.resource_version, head_->resource_version)) return Outcome::stale;
 
-  KubeListSnapshot next = *snapshot_;
-  const auto known =
-      std::find_if(next.items.begin(), next.items.end(), [&](const auto& object) { return object->uid == event.uid; });
+  head_->resource_version = event.resource_version;
   if (event.type == WatchEvent::Type::deleted) {
-    if (known != next.items.end()) next.items.erase(known);
-  } else if (known != next.items.end()) {
-    *known = make_object(event, cluster_);
+    remove(event.uid);
   } else {
-    next.items.push_back(make_object(event, cluster_));
+    upsert(std::move(event));
   }
-  next.resource_version = event.resource_version;
-  publish(std::move(next));
+  changed();
   return Outcome::applied;
 }
 
-void KubeList::publish(KubeListSnapshot next) {
-  snapshot_ = std::make_shared<const KubeListSnapshot>(std::move(next));
-  if (changed_) changed_(snapshot_);
+void KubeList::upsert(WatchEvent event) {
+  std::unique_ptr<Entry>& entry = event.uid.empty() ? without_uid_.emplace_back() : by_uid_[event.uid];
+  const bool is_new = entry == nullptr;
+  if (is_new) entry = std::make_unique<Entry>();
+  entry->object = make_object(std::move(event), cluster_);
+  if (is_new) order_.append(*entry);
+}
+
+void KubeList::remove(const std::string& uid) {
+  const auto at = by_uid_.find(uid);
+  if (at == by_uid_.end()) return;
+  order_.remove(*at->second);
+  by_uid_.erase(at);
+}
+
+const KubeList::Snapshot& KubeList::snapshot() const {
+  if (!snapshot_ && head_) {
+    KubeListSnapshot next = *head_;
+    next.items.reserve(order_.size());
+    order_.for_each([&next](const Entry& entry) { next.items.push_back(entry.object); });
+    snapshot_ = std::make_shared<const KubeListSnapshot>(std::move(next));
+  }
+  return snapshot_;
+}
+
+void KubeList::changed() {
+  snapshot_.reset();
+  if (changed_) changed_(*this);
 }
 
 KubeList::Outcome KubeList::report(const Error& error) {

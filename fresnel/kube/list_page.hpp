@@ -3,6 +3,8 @@
 // Thread safety: values.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,8 @@ struct ListPage {
   std::string columns;         // a Table's columnDefinitions as JSON, else empty
   std::string kind;            // of what a watch's events hold: "Pod", or "Table"
   std::string api_version;
+  std::string list_kind;                             // of the response itself: "PodList", or "Table"
+  std::optional<std::int64_t> remaining_item_count;  // not given by the server: none
   std::vector<WatchEvent> items;
 };
 

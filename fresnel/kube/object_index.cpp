@@ -21,15 +21,24 @@ struct Deletion {
 }  // namespace
 
 std::string object_identity(const WatchEvent& event) {
-  return event.uid.empty() ? event.namespace_ + "/" + event.name : event.uid;
+  std::string made;
+  return object_identity(event, made);
+}
+
+const std::string& object_identity(const WatchEvent& event, std::string& made) {
+  if (!event.uid.empty()) return event.uid;
+  made = event.namespace_ + "/" + event.name;
+  return made;
 }
 
 void ObjectIndex::apply(const WatchEvent& event) {
   if (!event.changes_an_object()) return;
+  std::string made;
+  const std::string& identity = object_identity(event, made);
   if (event.type == WatchEvent::Type::deleted) {
-    objects_.erase(object_identity(event));
+    objects_.erase(identity);
   } else {
-    objects_.insert_or_assign(object_identity(event), event);
+    objects_.insert_or_assign(identity, event);
   }
 }
 
@@ -49,13 +58,14 @@ std::vector<WatchEvent> ObjectIndex::snapshot() const {
 std::vector<WatchEvent> relist_difference(const ObjectIndex& known, std::string_view last_version,
                                           const ListPage& list) {
   std::vector<WatchEvent> events;
-  std::unordered_set<std::string> listed;
+  std::unordered_set<const WatchEvent*> listed;
+  listed.reserve(list.items.size());
   std::unordered_set<std::uint64_t> used;
   std::unordered_map<std::string, std::uint64_t> recreated;  // namespace/name -> version of the new object
+  std::string made;
   for (const auto& item : list.items) {
-    const std::string identity = object_identity(item);
-    listed.insert(identity);
-    const WatchEvent* old = known.find(identity);
+    const WatchEvent* old = known.find(object_identity(item, made));
+    if (old != nullptr) listed.insert(old);
     if (old != nullptr && old->resource_version == item.resource_version) continue;
     used.insert(version_of(item));
     if (old == nullptr) recreated[item.namespace_ + "/" + item.name] = version_of(item);
@@ -65,7 +75,7 @@ std::vector<WatchEvent> relist_difference(const ObjectIndex& known, std::string_
   const std::uint64_t list_version = parse_resource_version(list.resource_version).value_or(0);
   std::vector<Deletion> deletions;
   for (const auto& [identity, event] : known) {
-    if (listed.contains(identity)) continue;
+    if (listed.contains(&event)) continue;
     const auto it = recreated.find(event.namespace_ + "/" + event.name);
     deletions.push_back({&event, it == recreated.end() ? list_version + 1 : it->second});
   }

@@ -15,6 +15,8 @@ namespace fresnel::kube {
 
 // metadata.uid; namespace/name for the few resources that have none.
 [[nodiscard]] std::string object_identity(const WatchEvent& event);
+// The same without a copy: the event's own uid, or else `made`, which it fills.
+[[nodiscard]] const std::string& object_identity(const WatchEvent& event, std::string& made);
 
 class ObjectIndex {
  public:

@@ -140,6 +140,15 @@ WatchEvent parsed_or_unknown(std::string text) {
 
 }  // namespace
 
+std::string padded_for_parser(std::string text) {
+  const std::size_t wanted = text.size() + kParserPadding;
+  const std::size_t too_much = wanted + text.size() / 4 + 1024;
+  if (text.capacity() >= wanted && text.capacity() <= too_much) return text;
+  std::string fitting = padded(text.size());
+  fitting.append(text);
+  return fitting;
+}
+
 std::string_view to_string(WatchEvent::Type type) noexcept {
   for (const auto& [name, value] : kTypes) {
     if (value == type) return name;
@@ -190,7 +199,16 @@ std::string make_event_text(WatchEvent::Type type, std::string_view object, std:
 
 WatchEvent with_type(const WatchEvent& event, WatchEvent::Type type) {
   if (event.type == type) return event;
-  return parsed_or_unknown(make_event_text(type, event.object_view(), {}, {}));
+  if (event.object.size == 0) return {};
+  WatchEvent made = event;
+  made.type = type;
+  made.bytes = SharedBytes(make_event_text(type, event.object_view(), {}, {}));
+  // The object is the same, so nothing is parsed again: its places stand as far from its start as before.
+  made.object.offset = made.bytes.size() - event.object.size - 1;
+  for (ByteRange* place : {&made.resource_version_place, &made.columns_place}) {
+    if (place->size > 0) place->offset = place->offset - event.object.offset + made.object.offset;
+  }
+  return made;
 }
 
 WatchEvent with_type_and_version(const WatchEvent& event, WatchEvent::Type type, std::string_view resource_version) {

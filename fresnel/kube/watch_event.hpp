@@ -55,6 +55,10 @@ struct WatchEvent {
 // Bytes behind an event's text that the parser may read; strings reserved with it are parsed without a copy.
 inline constexpr std::size_t kParserPadding = 64;
 
+// The text with the parser's padding behind it and not much more, as an event is kept for long. Copied only if it has
+// too little or too much; std::string::reserve would give it twice its size.
+[[nodiscard]] std::string padded_for_parser(std::string text);
+
 // Error protocol when the text is no watch event. An event of an unknown type is a value (Type::unknown), so is one
 // without an object's identity: the callers decide.
 [[nodiscard]] result<WatchEvent> parse_watch_event(SharedBytes bytes);

@@ -118,6 +118,36 @@ TEST(WatchEvent, TheSameTypeSharesTheText) {
   EXPECT_EQ(with_type(event, Type::modified).bytes.view().data(), event.bytes.view().data());
 }
 
+TEST(WatchEvent, AnotherTypesPlacesAreWhereAParserFindsThem) {
+  for (const std::string_view text : {std::string_view(kPod), std::string_view(kRow)}) {
+    const auto made = with_type(parse(std::string(text)), Type::added);
+    const auto parsed = parse(std::string(made.bytes.view()));
+    EXPECT_EQ(made.type, parsed.type);
+    EXPECT_EQ(made.object_view(), parsed.object_view());
+    EXPECT_EQ(made.is_table, parsed.is_table);
+    EXPECT_EQ(made.resource_version_place.offset, parsed.resource_version_place.offset);
+    EXPECT_EQ(made.resource_version_place.size, parsed.resource_version_place.size);
+    EXPECT_EQ(made.columns_place.offset, parsed.columns_place.offset);
+    EXPECT_EQ(made.columns_place.size, parsed.columns_place.size);
+  }
+}
+
+TEST(WatchEvent, ATextIsPaddedForTheParserWithoutMuchSlack) {
+  const std::string exact(5000, 'x');
+  const auto grown = padded_for_parser(exact);
+  EXPECT_EQ(grown, exact);
+  EXPECT_GE(grown.capacity(), exact.size() + kParserPadding);
+  EXPECT_LT(grown.capacity(), exact.size() + 2 * kParserPadding);
+  std::string roomy = exact;
+  roomy.reserve(20'000);
+  EXPECT_LT(padded_for_parser(std::move(roomy)).capacity(), exact.size() + 2 * kParserPadding);
+  std::string fitting;
+  fitting.reserve(exact.size() + kParserPadding);
+  fitting += exact;
+  const char* bytes = fitting.data();
+  EXPECT_EQ(padded_for_parser(std::move(fitting)).data(), bytes);
+}
+
 TEST(ResourceVersion, OnlyPositiveNumbersAreVersions) {
   EXPECT_EQ(parse_resource_version("215"), 215u);
   for (const std::string_view text : {"", "0", "undefined", "null", "-1", "12x", " 12", "99999999999999999999999"}) {
