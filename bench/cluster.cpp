@@ -43,7 +43,7 @@ std::string now_text() {
 
 // A pod whose JSON text has about `size` bytes.
 json::object make_pod(std::size_t number, std::size_t namespaces, std::size_t size) {
-  constexpr std::size_t kWithoutEnvironment = 900;
+  constexpr std::size_t kWithoutEnvironment = 500;
   json::array environment;
   constexpr std::size_t kVariable = 56;
   for (std::size_t i = 0; kWithoutEnvironment + i * kVariable < size; ++i) {

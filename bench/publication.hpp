@@ -28,6 +28,7 @@ struct FanOutArgs {
   std::size_t burst = 1;
   double warm_up = 0.3;
   double seconds = 1;
+  bool one_buffer = false;  // of the floor only
 };
 
 // Exits on wrong usage.
@@ -39,6 +40,7 @@ inline FanOutArgs parse_fan_out_args(int argc, char** argv, const std::string& d
   app.add_option("--burst", args.burst, "Messages to each client a turn")->check(CLI::Range(1, 10'000));
   app.add_option("--warm-up", args.warm_up, "Seconds before the measurement");
   app.add_option("--seconds", args.seconds, "Seconds to measure for");
+  app.add_flag("--one-buffer", args.one_buffer, "The floor: a turn's bytes are one piece, the same for all clients");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
