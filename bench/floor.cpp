@@ -13,8 +13,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <string_view>
+#include <thread>
 
 #include "bench/publication.hpp"
 
@@ -113,6 +115,32 @@ void finish(std::vector<Client*>& waiting, Turn& turn) {
   }
 }
 
+// Waits for the next turn's time, and writes it into the bodies.
+class Pace {
+ public:
+  Pace(double rate, std::vector<std::string>& bodies) : bodies_(bodies), place_(bodies.front().find(kNoTime)) {
+    if (rate > 0) interval_ = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(1 / rate));
+  }
+  void wait() {
+    if (interval_ == Clock::duration::zero()) return;
+    const auto now = Clock::now();
+    while (due_ <= now) due_ += interval_;
+    std::this_thread::sleep_until(due_);
+    const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
+    const auto digits = std::to_string(std::chrono::duration_cast<std::chrono::nanoseconds>(since_1970).count());
+    for (auto& body : bodies_) body.replace(place_, kNoTime.size(), digits);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::string_view kNoTime = "0000000000000000000";
+
+  std::vector<std::string>& bodies_;
+  std::size_t place_;  // of the time, in each body
+  Clock::duration interval_{};
+  Clock::time_point due_ = Clock::now();
+};
+
 int run(const FanOutArgs& args) {
   const int listener = open_listener();
   std::vector<Client> clients;
@@ -133,7 +161,9 @@ int run(const FanOutArgs& args) {
   turn.add(all);
   Publication publication(args);
   std::vector<Client*> waiting;
+  Pace pace(args.rate, bodies);
   while (publication.next_turn()) {
+    pace.wait();
     for (auto& client : clients) {
       client.sent = 0;
       if (!push(client, turn)) waiting.push_back(&client);

@@ -28,7 +28,8 @@ struct FanOutArgs {
   std::size_t burst = 1;
   double warm_up = 0.3;
   double seconds = 1;
-  bool one_buffer = false;  // of the floor only
+  bool one_buffer = false;  // of the floor only, as is rate
+  double rate = 0;          // turns a second; 0: as fast as the clients take them
 };
 
 // Exits on wrong usage.
@@ -40,7 +41,10 @@ inline FanOutArgs parse_fan_out_args(int argc, char** argv, const std::string& d
   app.add_option("--burst", args.burst, "Messages to each client a turn")->check(CLI::Range(1, 10'000));
   app.add_option("--warm-up", args.warm_up, "Seconds before the measurement");
   app.add_option("--seconds", args.seconds, "Seconds to measure for");
-  app.add_flag("--one-buffer", args.one_buffer, "The floor: a turn's bytes are one piece, the same for all clients");
+  auto* one_buffer = app.add_flag("--one-buffer", args.one_buffer,
+                                  "The floor: a turn's bytes are one piece, the same for all clients");
+  app.add_option("--rate", args.rate, "The floor: turns a second, each saying when it was written; 0: no limit")
+      ->excludes(one_buffer);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -56,7 +60,8 @@ inline std::string message_prefix() {
 // The part behind the prefix, `size` bytes with it; `number` makes it differ from others.
 inline std::string message_body(std::size_t size, std::size_t number) {
   constexpr std::string_view kTail = R"("})";
-  std::string body = R"(,"type":"DATA","data":"{\"type\":\"MODIFIED\",\"object\":{\"kind\":\"Pod\",\"metadata\":{)";
+  std::string body = R"(,"type":"DATA","data":"{\"type\":\"MODIFIED\",\"object\":{\"kind\":\"Pod\",\"metadata\":{)"
+                     R"(\"bench.fresnel.dev/written-at\":\"0000000000000000000\",)";
   const auto wanted = size - message_prefix().size() - kTail.size();
   for (std::size_t i = 0; body.size() < wanted; ++i) {
     body += R"(\"app.kubernetes.io/part-)" + std::to_string(i * 31 + number) + R"(\":\"web-6f9c8d7b5\",)";

@@ -19,7 +19,7 @@ const [clients, size, burst, warmUp, seconds] = ["clients", "size", "burst", "wa
 const prefix = '{"clusterId":"bench","path":"/api/v1/pods","query":"watch=1&resourceVersion=4711","userId":"f075623f9be8"';
 
 function message(number) {
-  let text = prefix + ',"type":"DATA","data":"{\\"type\\":\\"MODIFIED\\",\\"object\\":{\\"kind\\":\\"Pod\\",\\"metadata\\":{';
+  let text = prefix + ',"type":"DATA","data":"{\\"type\\":\\"MODIFIED\\",\\"object\\":{\\"kind\\":\\"Pod\\",\\"metadata\\":{\\"bench.fresnel.dev/written-at\\":\\"0000000000000000000\\",';
   for (let i = 0; text.length < size - 2; ++i) text += `\\"app.kubernetes.io/part-${i * 31 + number}\\":\\"web-6f9c8d7b5\\",`;
   text = text.slice(0, size - 2);
   return (text.endsWith("\\") ? text.slice(0, -1) + " " : text) + '"}';

@@ -4,7 +4,7 @@ processor of its own; cluster and load generator share another."""
 import threading
 import time
 
-from .processes import Failed, connect, request
+from .processes import SERVER_PROCESSOR, Child, Failed, connect, request
 
 ALL_PODS = request("/api/v1/pods")
 
@@ -133,7 +133,18 @@ class Gateway:
                 load.ask("measure 0.5")
                 rows.append({"clients": 1, "share": shares[0], "events": peak * shares[0],
                              **measure(gateway, load, seconds)})
-        return rows
+        return {"clients": clients, "rows": rows, "floor": self._floor_latency(clients, rows[0]["events"], seconds)}
+
+    def _floor_latency(self, clients, rate, seconds):
+        """The same messages at the same rate from the program that only sends."""
+        self.log(f"latency: the floor at {rate:.0f} messages/s")
+        argv = [self.programs.path("floor"), "--clients", clients, "--size", 3800, "--rate", rate,
+                "--seconds", seconds + 30]
+        with Child(argv, SERVER_PROCESSOR) as floor:
+            with self.programs.load(f"ws://127.0.0.1:{floor.line()}/", clients) as load:
+                connect(load)
+                load.ask("measure 1")
+                return {"clients": clients, "events": rate, **load.ask(f"measure {seconds}", seconds + 30)}
 
     def slow_clients(self, seconds, clients=1000, stopped=100, events=40):
         """A tenth of the clients stop reading under load: the others' latency, the gateway's memory."""
