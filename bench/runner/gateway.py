@@ -146,13 +146,13 @@ class Gateway:
                 load.ask("measure 1")
                 return {"clients": clients, "events": rate, **load.ask(f"measure {seconds}", seconds + 30)}
 
-    def slow_clients(self, seconds, clients=1000, stopped=100, events=40):
+    def slow_clients(self, seconds, clients=1000, stopped=100, turns=20, burst=10):
         """A tenth of the clients stop reading under load: the others' latency, the gateway's memory."""
         self.log(f"slow clients: {stopped} of {clients} stop for {seconds} s")
         with self.programs.cluster(pods=100, size=3600) as cluster, self.programs.gateway(cluster) as gateway:
             with self.programs.load(gateway.url + "/wsMultiplexer", clients, messages=[ALL_PODS]) as load:
                 connect(load, 120)
-                cluster.ask(f"write {events} 1")
+                cluster.ask(f"write {turns} {burst}")
                 load.ask("measure 0.5")
                 with MemoryCurve(gateway) as curve:
                     phases = {"before": measure(gateway, load, 5)}
@@ -162,7 +162,8 @@ class Gateway:
                     curve.mark("resumed")
                     load.ask("stop 0")
                     phases["resumed"] = load.ask("measure 10", 40)
-                return {"clients": clients, "stopped": stopped, "seconds": seconds, "events": events,
+                return {"clients": clients, "stopped": stopped, "seconds": seconds,
+                        "events": turns * burst, "burst": burst,
                         "phases": phases, "curve": curve.points, "marks": curve.marks}
 
 

@@ -135,7 +135,7 @@ def slow_section(result):
              number(figures["latency_ms"]["p999"]), figures["closed"]) for phase, figures in result["phases"].items()]
     rss = [bytes_ / MIB for _, bytes_ in result["curve"]]
     return (f"## Slow clients\n{result['stopped']} of {result['clients']:,} clients stop reading for {result['seconds']} s, at "
-            f"{result['events']} events/s. Latency in milliseconds of those that read; after the pause, the stopped clients' backlog "
+            f"{result['events']} events/s in bursts of {result['burst']}. Latency in milliseconds of those that read; after the pause, the stopped clients' backlog "
             f"is part of it. The gateway's RSS: {rss[0]:.1f} MiB at first, {max(rss):.1f} MiB at most.\n\n"
             + table(("phase", "p50", "p99", "p99.9", "closed"), rows) + "\n![RSS](slow_clients.png)\n")
 
