@@ -37,6 +37,10 @@ std::vector<MetricFamily> collect_clusters(const hub::HubMetrics& hub) {
   families.push_back(family("fresnel_subscriptions", "Subscriptions of clients to watches", MetricType::Gauge));
   families.push_back(family("fresnel_events_in_total", "Watch events received from API servers", MetricType::Counter));
   families.push_back(family("fresnel_events_out_total", "Watch events handed to subscriptions", MetricType::Counter));
+  families.push_back(family("fresnel_events_escaped_total",
+                            "Watch events escaped for multiplexers, once for all of them", MetricType::Counter));
+  families.push_back(family("fresnel_events_compressed_total", "Texts of watch events compressed, once for all clients",
+                            MetricType::Counter));
   families.push_back(family("fresnel_relists_total", "Lists made anew after a watch had expired", MetricType::Counter));
   families.push_back(
       family("fresnel_expired_joins_total", "Subscriptions resumed from a version that was gone", MetricType::Counter));
@@ -44,6 +48,7 @@ std::vector<MetricFamily> collect_clusters(const hub::HubMetrics& hub) {
     const double values[] = {
         static_cast<double>(metrics.upstream_watches.load()), static_cast<double>(metrics.subscriptions.load()),
         static_cast<double>(metrics.events_in.load()),        static_cast<double>(metrics.events_out.load()),
+        static_cast<double>(metrics.escaped.load()),          static_cast<double>(metrics.compressed.load()),
         static_cast<double>(metrics.relists.load()),          static_cast<double>(metrics.expired.load()),
     };
     for (std::size_t i = 0; i < families.size(); ++i) add(families[i], "cluster", cluster, values[i]);
@@ -106,8 +111,16 @@ std::string Metrics::expose(const hub::HubMetrics& hub) const {
       {"refused_request", &sessions_.refused_requests},
   };
   for (const auto& [kind, count] : messages) add(bad, "kind", kind, static_cast<double>(count->load()));
-  auto slow = family("fresnel_slow_closes_total", "Clients closed because they read too slowly", MetricType::Counter);
+  auto slow =
+      family("fresnel_slow_closes_total", "Clients closed because they let too many answers wait", MetricType::Counter);
   slow.metric.emplace_back().counter.value = static_cast<double>(sessions_.slow_closes.load());
+  auto lagging =
+      family("fresnel_lagging_subscriptions", "Subscriptions whose clients read too slowly, now", MetricType::Gauge);
+  lagging.metric.emplace_back().gauge.value = static_cast<double>(sessions_.lagging_subscriptions.load());
+  auto conflated =
+      family("fresnel_conflated_events_total",
+             "Events not sent to a lagging subscription because newer ones took their place", MetricType::Counter);
+  conflated.metric.emplace_back().counter.value = static_cast<double>(sessions_.conflated_events.load());
   auto requests = family("fresnel_http_requests_total", "HTTP exchanges finished, by status", MetricType::Counter);
   for (std::size_t status = 0; status < requests_.size(); ++status) {
     const auto count = requests_[status].load();
@@ -115,7 +128,8 @@ std::string Metrics::expose(const hub::HubMetrics& hub) const {
   }
   auto build = family("fresnel_build_info", "The version in its label", MetricType::Gauge);
   add(build, "version", kVersion, 1);
-  for (auto* more : {&open, &opened, &bad, &slow, &requests, &build}) families.push_back(std::move(*more));
+  for (auto* more : {&open, &opened, &bad, &slow, &lagging, &conflated, &requests, &build})
+    families.push_back(std::move(*more));
   return prometheus::TextSerializer().Serialize(families);
 }
 

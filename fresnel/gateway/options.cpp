@@ -145,7 +145,7 @@ Expectation apply_log_level(std::string_view text, GatewayOptions& options) {
   return std::nullopt;
 }
 
-constexpr std::size_t kOptions = 12;
+constexpr std::size_t kOptions = 13;
 
 const std::array<Setting, kOptions>& settings() {
   using Options = GatewayOptions;
@@ -163,6 +163,8 @@ const std::array<Setting, kOptions>& settings() {
       {{"allow-anonymous-clients", "",
         "Give clients without a token the kubeconfig's credential even when listening beyond loopback"},
        [](std::string_view text, Options& o) { return apply_bool(text, o.allow_anonymous_clients); }},
+      {{"no-compression", "", "Refuse permessage-deflate to WebSocket clients that offer it"},
+       [](std::string_view text, Options& o) { return apply_bool(text, o.no_compression); }},
       {{"html-static-dir", "DIR", "Folder of a built web dashboard to serve (default: none)"}, &apply_static_dir},
       {{"log-level", "LEVEL", "trace, debug, info, warn, error or off (default: info)"}, &apply_log_level},
       {{"linger", "DURATION", "How long an upstream watch outlives its last subscriber (default: 5s)"},

@@ -33,6 +33,7 @@ struct GatewayOptions {
   std::size_t max_message = 64u << 10;       // bytes of one inbound WebSocket message; beyond: close code 1009
   std::vector<std::string> allowed_origins;  // see websocket::OriginPolicy
   bool allow_anonymous_clients = false;      // the kubeconfig's credential for clients without one, on any listener
+  bool no_compression = false;               // refuse permessage-deflate
   std::string html_static_dir;               // empty: no static files
   std::string log_level = "info";
   Duration linger = seconds(5);          // an upstream watch stays open for so long after its last subscriber

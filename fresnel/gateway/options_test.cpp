@@ -54,6 +54,7 @@ TEST(Options, ValuesAreRead) {
                                         {"max-message", "2MiB"},
                                         {"allowed-origins", "https://a.example.com, http://localhost:3000"},
                                         {"allow-anonymous-clients", "true"},
+                                        {"no-compression", "true"},
                                         {"linger", "250ms"},
                                         {"kubeconfig", "/k"},
                                         {"log-level", "debug"}},
@@ -65,6 +66,7 @@ TEST(Options, ValuesAreRead) {
   EXPECT_EQ(options.max_message, 2u << 20);
   EXPECT_THAT(options.allowed_origins, ElementsAre("https://a.example.com", "http://localhost:3000"));
   EXPECT_TRUE(options.allow_anonymous_clients);
+  EXPECT_TRUE(options.no_compression);
   EXPECT_EQ(options.linger, milliseconds(250));
   EXPECT_EQ(options.kubeconfig, "/k");
   EXPECT_EQ(options.log_level, "debug");

@@ -202,8 +202,8 @@ awaitable<int> Tunnels::carry(net::HttpExchange& exchange, Handshake& handshake)
   auto client = exchange.take_socket();
   const auto answer = handshake.answer();
   const auto [failed, sent] = co_await asio::async_write(client.socket, asio::buffer(answer), kNoThrow);
-  if (failed) co_return status;
-  std::string nothing;  // the request has been sent
+  if (failed || cut_) co_return status;  // cut() may have come while nobody waited for `end` yet
+  std::string nothing;                   // the request has been sent
   auto carrying = net::tunnel(std::move(client), handshake.release(), std::move(nothing), clock_);
   auto cut = end.wait();
   (void)co_await (std::move(carrying) || std::move(cut));
@@ -211,6 +211,7 @@ awaitable<int> Tunnels::carry(net::HttpExchange& exchange, Handshake& handshake)
 }
 
 void Tunnels::cut() {
+  cut_ = true;
   for (auto* end : open_) end->cancel();
 }
 

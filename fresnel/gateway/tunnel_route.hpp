@@ -33,7 +33,7 @@ class Tunnels {
   // Serves the exchange until one side ends the connection; `url` is the API server's. Returns the status that the
   // client was sent.
   [[nodiscard]] awaitable<int> serve(net::HttpExchange& exchange, kube::ClusterContext cluster, std::string url);
-  // Ends all tunnels at once.
+  // Ends all tunnels at once; those that are being opened end as soon as they are open.
   void cut();
 
  private:
@@ -45,6 +45,7 @@ class Tunnels {
   Clock& clock_;
   Metrics& metrics_;
   std::unordered_set<Timer*> open_;  // cancel() ends the tunnel that waits for it
+  bool cut_ = false;
 };
 
 }  // namespace fresnel::gateway

@@ -12,6 +12,7 @@
 #include "fresnel/gateway/origin.hpp"
 #include "fresnel/gateway/proxy.hpp"
 #include "fresnel/gateway/responses.hpp"
+#include "fresnel/net/deflate.hpp"
 #include "fresnel/session/direct_watch_session.hpp"
 #include "fresnel/session/multiplexer_session.hpp"
 
@@ -36,6 +37,7 @@ websocket::WebSocketManagerOptions socket_options(const GatewayOptions& options)
   sockets.max_message = options.max_message;
   sockets.allowed_origins = options.allowed_origins;
   sockets.close_timeout = options.drain_timeout;
+  sockets.deflate = !options.no_compression;
   return sockets;
 }
 
@@ -260,8 +262,9 @@ awaitable<int> Worker::serve_watch(net::HttpExchange& exchange, ClusterRoute rou
     co_return co_await refuse(exchange, BadInput::path, 400, std::move(message));
   }
   auto accept = accept_of(request.headers);
+  const bool deflated = !shared_.options.no_compression && net::negotiate_deflate(request.headers).has_value();
   const auto watch = session::DirectWatchSession::open(services(), std::move(cluster), std::move(route.path),
-                                                       request.query(), std::move(accept));
+                                                       request.query(), std::move(accept), deflated);
   const auto admitted = co_await watch->admitted();
   if (!admitted) {
     auto message = admitted.error().message;
@@ -306,7 +309,7 @@ bool Worker::anonymous_allowed(const net::ServerRequest& request) const {
 }
 
 session::SessionServices Worker::services() {
-  return {*shared_.hub, number_, shared_.clock, shared_.metrics.sessions()};
+  return {*shared_.hub, number_, shared_.clock, shared_.metrics.sessions(), shared_.options.base_url};
 }
 
 }  // namespace fresnel::gateway

@@ -28,7 +28,8 @@ class EventLogTest : public ::testing::Test {
   void append(std::string_view type, std::string_view name, std::uint64_t version) {
     auto made = event(type, name, version);
     current.apply(made);
-    log.append(publish(std::move(made), false));
+    ClusterMetrics counters;
+    log.append(publish(std::move(made), {}, counters));
   }
   void bound(EventLogOptions options) {
     log = EventLog(options);
@@ -72,8 +73,9 @@ TEST_F(EventLogTest, TellsWhatCameAfterAVersion) {
 }
 
 TEST_F(EventLogTest, KeepsOnlyWhatChangesAnObject) {
-  log.append(publish(event("BOOKMARK", "", 12), false));
-  log.append(publish(kube::make_expired_event("old"), false));
+  ClusterMetrics counters;
+  log.append(publish(event("BOOKMARK", "", 12), {}, counters));
+  log.append(publish(kube::make_expired_event("old"), {}, counters));
   EXPECT_EQ(log.size(), 0u);
 }
 

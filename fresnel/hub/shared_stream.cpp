@@ -73,10 +73,10 @@ void SharedStream::join(SubscriberId id, const HomeThread& home, std::weak_ptr<S
   Member& member = members_[id];
   member = {.thread = home.number,
             .bookmarks = options.bookmarks,
-            .escaped = options.escaped,
+            .forms = Forms::of(options.escaped, options.deflated),
             .restart_after_gone = options.restart_after_gone,
             .version = kube::parse_resource_version(options.resource_version)};
-  if (options.escaped) ++escaped_members_;
+  count_readers(member.forms, true);
   metrics_->subscriptions.fetch_add(1, std::memory_order_relaxed);
   post(port,
        [id, subscriber = std::move(subscriber), bookmarks = options.bookmarks, status = status_](StreamPort& target) {
@@ -94,7 +94,7 @@ void SharedStream::leave(SubscriberId id) {
   Port& port = port_of(it->second);
   post(port, [id](StreamPort& target) { target.detach(id); });
   if (--port.members == 0) ports_.erase(it->second.thread);
-  if (it->second.escaped) --escaped_members_;
+  count_readers(it->second.forms, false);
   members_.erase(it);
   metrics_->subscriptions.fetch_sub(1, std::memory_order_relaxed);
   if (!members_.empty() || !retire_) return;
@@ -120,11 +120,9 @@ void SharedStream::admit(SubscriberId id, Member& member) {
   Opening opening{.skip_through = version, .columns = columns_};
   if (log_.tells_after(version)) {
     opening.events = log_.after(version);
-    for (auto& event : opening.events) {
-      if (member.escaped && event->data_body.empty()) event = publish(event->event, true);
-    }
+    for (auto& event : opening.events) event = with_forms(event, member.forms, *metrics_);
   } else if (log_.tells_difference(version) && !progress_.replaying()) {
-    opening.events = published(log_.difference(version, watcher_.index()), member.escaped);
+    opening.events = published(log_.difference(version, watcher_.index()), member.forms);
     opening.skip_through = progress_.reached();
   } else {
     send_gone(id, member, version);
@@ -146,7 +144,7 @@ void SharedStream::send_state(SubscriberId id, Member& member, std::vector<Event
   const std::uint64_t version = std::max(progress_.list_version(), progress_.reached());
   send_opening(id, member,
                {.events = std::move(before),
-                .objects = state(member.escaped),
+                .objects = state(member.forms),
                 .skip_through = version,
                 .complete = true,
                 .bookmark = bookmark(member, version),
@@ -157,26 +155,40 @@ void SharedStream::send_state(SubscriberId id, Member& member, std::vector<Event
 EventPtr SharedStream::bookmark(const Member& member, std::uint64_t version) {
   if (!member.bookmarks) return nullptr;
   const auto text = std::to_string(version);
-  const bool usable =
-      bookmark_ && bookmark_->event.resource_version == text && (!member.escaped || !bookmark_->data_body.empty());
-  if (!usable) bookmark_ = publish(kube::make_bookmark_event(kind_, api_version_, text), member.escaped);
+  if (bookmark_ && bookmark_->event.resource_version == text) {
+    bookmark_ = with_forms(bookmark_, member.forms, *metrics_);
+  } else {
+    bookmark_ = publish(kube::make_bookmark_event(kind_, api_version_, text), member.forms, *metrics_);
+  }
   return bookmark_;
 }
 
-std::shared_ptr<const std::vector<EventPtr>> SharedStream::state(bool escaped) {
+std::shared_ptr<const std::vector<EventPtr>> SharedStream::state(Forms forms) {
   auto state = state_.lock();
-  const bool usable = state && (!escaped || state->empty() || !state->front()->data_body.empty());
-  if (usable) return state;
-  state = std::make_shared<const std::vector<EventPtr>>(published(watcher_.index().snapshot(), escaped));
+  if (!state) {
+    state = std::make_shared<const std::vector<EventPtr>>(published(watcher_.index().snapshot(), forms));
+  } else if (!state->empty() && !state->front()->forms.include(forms)) {
+    std::vector<EventPtr> more;
+    more.reserve(state->size());
+    for (const auto& event : *state) more.push_back(with_forms(event, forms, *metrics_));
+    state = std::make_shared<const std::vector<EventPtr>>(std::move(more));
+  }
   state_ = state;
   return state;
+}
+
+void SharedStream::count_readers(Forms forms, bool come) noexcept {
+  const std::array<bool, 3> read{forms.data_body, forms.deflated_event, forms.deflated_body};
+  for (std::size_t i = 0; i < read.size(); ++i) {
+    if (read[i]) come ? ++readers_[i] : --readers_[i];
+  }
 }
 
 void SharedStream::send_gone(SubscriberId id, Member& member, std::uint64_t version) {
   metrics_->expired.fetch_add(1, std::memory_order_relaxed);
   auto expired = kube::make_expired_event("too old resource version: " + std::to_string(version) + " (" +
                                           std::to_string(log_.tombstone_horizon()) + ")");
-  std::vector<EventPtr> events{publish(std::move(expired), member.escaped)};
+  std::vector<EventPtr> events{publish(std::move(expired), member.forms, *metrics_)};
   if (member.restart_after_gone) {
     send_state(id, member, std::move(events));
     return;
@@ -188,10 +200,10 @@ void SharedStream::send_gone(SubscriberId id, Member& member, std::uint64_t vers
   post(port_of(member), [id, gone](StreamPort& target) { target.fail(id, gone); });
 }
 
-std::vector<EventPtr> SharedStream::published(std::vector<kube::WatchEvent> events, bool escaped) const {
+std::vector<EventPtr> SharedStream::published(std::vector<kube::WatchEvent> events, Forms forms) const {
   std::vector<EventPtr> all;
   all.reserve(events.size());
-  for (auto& event : events) all.push_back(publish(std::move(event), escaped));
+  for (auto& event : events) all.push_back(publish(std::move(event), forms, *metrics_));
   return all;
 }
 
@@ -243,11 +255,12 @@ void SharedStream::on_relisted(std::uint64_t version) {
 void SharedStream::on_events(std::vector<kube::WatchEvent> events) {
   metrics_->events_in.fetch_add(events.size(), std::memory_order_relaxed);
   state_.reset();
+  const Forms forms = forms_read();
   auto batch = std::make_shared<Batch>();
   batch->events.reserve(events.size());
   for (auto& event : events) {
     batch->has_bookmarks |= event.type == kube::WatchEvent::Type::bookmark;
-    auto shared = publish(std::move(event), escaped_members_ > 0);
+    auto shared = publish(std::move(event), forms, *metrics_);
     progress_.saw(shared->event, watcher_.index(), clock_.now());
     log_.append(shared);
     batch->events.push_back(std::move(shared));

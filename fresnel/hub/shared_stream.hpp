@@ -7,6 +7,7 @@
 // Thread safety: lives on its owner thread (Hub posts to it); talks to subscribers through one StreamPort a thread.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -29,6 +30,7 @@ struct JoinOptions {
   std::string resource_version;    // what the subscriber knows; "", "0", "undefined" and garbage: nothing
   bool bookmarks = false;          // wants BOOKMARK events
   bool escaped = true;             // reads PublishedEvent::data_body (a multiplexer's subscription)
+  bool deflated = false;           // has negotiated permessage-deflate
   bool restart_after_gone = true;  // after a 410: everything anew; false: the subscription ends
 };
 
@@ -60,7 +62,7 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   struct Member {
     std::size_t thread;
     bool bookmarks;
-    bool escaped;
+    Forms forms;
     bool restart_after_gone;
     std::optional<std::uint64_t> version;  // what it joined with, none: the current state
     bool awaits_complete = false;
@@ -85,9 +87,11 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   void send_opening(SubscriberId id, const Member& member, Opening opening);
   void send_state(SubscriberId id, Member& member, std::vector<EventPtr> before);
   void send_gone(SubscriberId id, Member& member, std::uint64_t version);
-  [[nodiscard]] std::shared_ptr<const std::vector<EventPtr>> state(bool escaped);
+  [[nodiscard]] std::shared_ptr<const std::vector<EventPtr>> state(Forms forms);
   [[nodiscard]] EventPtr bookmark(const Member& member, std::uint64_t version);
-  [[nodiscard]] std::vector<EventPtr> published(std::vector<kube::WatchEvent> events, bool escaped) const;
+  [[nodiscard]] std::vector<EventPtr> published(std::vector<kube::WatchEvent> events, Forms forms) const;
+  [[nodiscard]] Forms forms_read() const noexcept { return {readers_[0] > 0, readers_[1] > 0, readers_[2] > 0}; }
+  void count_readers(Forms forms, bool come) noexcept;
   [[nodiscard]] std::string oldest_version_wanted() const;
   void complete_waiting();
   static awaitable<void> await_quiet(std::weak_ptr<SharedStream> stream, std::shared_ptr<Timer> timer, TimePoint at);
@@ -105,7 +109,7 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
 
   std::unordered_map<SubscriberId, Member> members_;
   std::map<std::size_t, Port> ports_;
-  std::size_t escaped_members_ = 0;
+  std::array<std::size_t, 3> readers_{};  // of each of Forms
   kube::WatchStatus status_;
   bool listed_ = false;
   std::string kind_;  // of the list's objects

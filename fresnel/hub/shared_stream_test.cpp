@@ -65,6 +65,67 @@ TEST_P(SharedStreamTest, AnEventIsEscapedOnceForAll) {
   }
 }
 
+TEST_P(SharedStreamTest, AnEventIsParsedEscapedAndCompressedOnceWhateverTheNumberOfReaders) {
+  const std::string large(2000, 'x');
+  std::vector<Client> clients;
+  const auto join_four_kinds = [&] {
+    for (const bool escaped : {true, false}) {
+      for (const bool deflated : {true, false}) {
+        clients.push_back(join({}, {.escaped = escaped, .deflated = deflated}));
+      }
+    }
+  };
+  auto counted = [&, before = std::array<std::uint64_t, 3>()]() mutable {
+    const auto& metrics = program.metrics();
+    const std::array now{metrics.events_in.load(), metrics.escaped.load(), metrics.compressed.load()};
+    const std::array difference{now[0] - before[0], now[1] - before[1], now[2] - before[2]};
+    before = now;
+    return difference;
+  };
+  cluster.put("first");
+  join_four_kinds();
+  (void)counted();
+  cluster.put(large);
+  cluster.put("small");
+  run();
+  EXPECT_THAT(counted(), ElementsAre(2, 2, 2)) << "the large one's plain and escaped text";
+  for (int i = 0; i < 100; ++i) join_four_kinds();
+  (void)counted();
+  cluster.put(large);
+  cluster.put("small");
+  run();
+  EXPECT_THAT(counted(), ElementsAre(2, 2, 2));
+  clients.clear();
+  auto only = join({}, {.escaped = false});
+  (void)counted();
+  cluster.put(large);
+  run();
+  EXPECT_THAT(counted(), ElementsAre(1, 0, 0)) << "nobody reads the other forms";
+}
+
+TEST_P(SharedStreamTest, ALateReaderAddsTheFormThatItReads) {
+  const std::string large(2000, 'x');
+  cluster.put("first");
+  auto plain = join({}, {.escaped = false});
+  cluster.put(large);
+  run();
+  struct Keeper : Recorder {
+    void on_events(std::span<const EventPtr> events) override { kept.insert(kept.end(), events.begin(), events.end()); }
+    std::vector<EventPtr> kept;
+  };
+  for (const std::string version : {"1", ""}) {  // from the log, and the state
+    const auto keeper = std::make_shared<Keeper>();
+    Client late;
+    late.recorder = keeper;
+    program.subscribe(late, {.resource_version = version, .deflated = true});
+    run();
+    ASSERT_FALSE(keeper->kept.empty());
+    EXPECT_FALSE(keeper->kept.back()->data_body.empty());
+    EXPECT_FALSE(keeper->kept.back()->deflated_body.empty());
+    EXPECT_TRUE(keeper->kept.back()->deflated_event.empty());
+  }
+}
+
 TEST_P(SharedStreamTest, StreamsOfDifferentKeysDoNotMix) {
   cluster.put("a");
   auto one = join();

@@ -90,7 +90,7 @@ void StreamPort::give(Member& member, std::span<const EventPtr> events) {
   const auto columns = std::exchange(member.columns, nullptr);
   std::vector<EventPtr> with(events.begin(), events.end());
   auto& first = with[static_cast<std::size_t>(row - events.begin())];
-  first = publish(with_columns(first->event, *columns), !first->data_body.empty());
+  first = publish(with_columns(first->event, *columns), first->forms, *metrics_);
   subscriber->on_events(with);
 }
 

@@ -6,10 +6,13 @@
 namespace fresnel::net {
 namespace {
 
-void append_frame_header(std::string& out, Opcode opcode, std::size_t payload) {
+constexpr unsigned kFin = 0x80;
+constexpr unsigned kRsv1 = 0x40;
+
+void append_frame_header(std::string& out, unsigned first, std::size_t payload) {
   std::array<char, 10> header;
   const auto size = frame_header_size(payload);
-  header[0] = static_cast<char>(0x80 | static_cast<unsigned>(opcode));
+  header[0] = static_cast<char>(first);
   header[1] = static_cast<char>(size == 2 ? payload : size == 4 ? 126 : 127);
   std::size_t rest = payload;
   for (auto at = size; at > 2; --at) {
@@ -91,10 +94,11 @@ bool gather_frame(Gatherer& gatherer, std::string_view head, std::string_view bo
 
 }  // namespace
 
-void OutboundBacklog::push(Opcode opcode, std::string_view prefix, const SharedBytes& body) {
+void OutboundBacklog::push(Opcode opcode, std::string_view prefix, const SharedBytes& body, Coding coding) {
   const auto payload = prefix.size() + body.size();
   const bool tiny = body.size() <= kTinyBody;
-  append_frame_header(heads_, opcode, payload);
+  const unsigned flags = coding == Coding::deflated ? kFin | kRsv1 : kFin;
+  append_frame_header(heads_, flags | static_cast<unsigned>(opcode), payload);
   heads_.append(prefix);
   if (tiny) heads_.append(body.view());
   const auto size = frame_header_size(payload) + payload;

@@ -1,8 +1,8 @@
 // What one WebSocket still has to send, as whole frames: the part of OutboundQueue that knows bytes and no socket.
 //
 // Frame, server to client (RFC 6455 section 5.2, unmasked, never fragmented):
-//   byte 0      0x80 (FIN) | opcode: 1 text, 2 binary, 8 close, 9 ping, 10 pong
-//   byte 1      payload length up to 125; 126: two bytes of length follow; 127: eight bytes follow (big endian)
+//   byte 0      0x80 (FIN) | 0x40 (RSV1) when the payload is compressed | opcode: 1 text, 2 binary, 8 close, 9 ping, 10
+//   pong byte 1      payload length up to 125; 126: two bytes of length follow; 127: eight bytes follow (big endian)
 //   payload     prefix, then body
 //
 // Order out: the rest of a frame that has begun, then the urgent frames (control frames of the moment), then the
@@ -31,6 +31,9 @@ namespace fresnel::net {
 
 enum class Opcode : std::uint8_t { text = 1, binary = 2, close = 8, ping = 9, pong = 10 };
 
+// What a message's payload is: as it is, or compressed as permessage-deflate has it (RFC 7692 section 6: RSV1 is set).
+enum class Coding : std::uint8_t { plain, deflated };
+
 // Bytes of the header of a frame with so large a payload: 2, 4 or 10.
 [[nodiscard]] constexpr std::size_t frame_header_size(std::size_t payload) noexcept {
   return payload < 126 ? 2 : payload <= 0xFFFF ? 4 : 10;
@@ -52,7 +55,7 @@ class OutboundBacklog {
   static constexpr std::size_t kSmallFrame = 4096;  // copied into the scratch; larger bodies leave by reference
 
   // One message.
-  void push(Opcode opcode, std::string_view prefix, const SharedBytes& body);
+  void push(Opcode opcode, std::string_view prefix, const SharedBytes& body, Coding coding = Coding::plain);
   // Bytes of whole frames, to leave after all frames queued so far.
   void push_raw(std::string_view frames);
   // Bytes of whole frames, to leave at the next frame boundary.

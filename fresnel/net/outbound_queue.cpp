@@ -9,6 +9,8 @@
 #include <optional>
 #include <vector>
 
+#include "fresnel/net/frame_inflater.hpp"
+
 namespace fresnel::net {
 namespace {
 
@@ -85,7 +87,7 @@ class OutboundQueue::Core : public std::enable_shared_from_this<Core> {
         limits(bounds),
         service_(asio::use_service<FlushService>(socket.get_executor().context())) {}
 
-  SendStatus send(Opcode opcode, std::string_view prefix, const SharedBytes& body);
+  SendStatus send(Opcode opcode, std::string_view prefix, const SharedBytes& body, Coding coding);
   error_code write(std::string_view bytes);
   void flush();
   void fail(error_code reason) noexcept;
@@ -95,6 +97,7 @@ class OutboundQueue::Core : public std::enable_shared_from_this<Core> {
 
   asio::ip::tcp::socket socket;
   std::string leftover;
+  std::unique_ptr<FrameInflater> inflater;  // null: the peer's frames are read as they come
   const OutboundLimits limits;
   Phase phase = Phase::handshake;
   error_code failure;
@@ -137,11 +140,11 @@ OutboundBacklog& OutboundQueue::Core::backlog() {
   return *backlog_;
 }
 
-SendStatus OutboundQueue::Core::send(Opcode opcode, std::string_view prefix, const SharedBytes& body) {
+SendStatus OutboundQueue::Core::send(Opcode opcode, std::string_view prefix, const SharedBytes& body, Coding coding) {
   if (phase != Phase::open) return SendStatus::closed;
   const auto payload = prefix.size() + body.size();
   if (bytes() + frame_header_size(payload) + payload > limits.max_bytes) return SendStatus::full;
-  backlog().push(opcode, prefix, body);
+  backlog().push(opcode, prefix, body, coding);
   ++counters.messages;
   schedule();
   if (bytes() <= limits.high_water) return SendStatus::queued;
@@ -257,9 +260,17 @@ OutboundQueue::OutboundQueue(asio::ip::tcp::socket socket, std::string leftover,
 
 OutboundQueue::~OutboundQueue() { abort(); }
 
-SendStatus OutboundQueue::send(Opcode opcode, std::string_view prefix, const SharedBytes& body) {
-  return core_->send(opcode, prefix, body);
+SendStatus OutboundQueue::send(Opcode opcode, std::string_view prefix, const SharedBytes& body, Coding coding) {
+  return core_->send(opcode, prefix, body, coding);
 }
+
+void OutboundQueue::inflate_inbound(std::size_t max_message) {
+  core_->inflater = std::make_unique<FrameInflater>(max_message);
+  feed_inflater(std::exchange(core_->leftover, {}));
+}
+
+bool OutboundQueue::inflates() const noexcept { return core_->inflater != nullptr; }
+void OutboundQueue::feed_inflater(std::string_view received) { core_->inflater->feed(received, core_->leftover); }
 
 void OutboundQueue::open() noexcept {
   if (core_->phase == Core::Phase::handshake) core_->phase = Core::Phase::open;

@@ -21,6 +21,7 @@
 // Thread safety: one thread, the one that runs the socket's execution context.
 #pragma once
 
+#include <algorithm>
 #include <boost/asio/append.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/buffer.hpp>
@@ -69,7 +70,11 @@ class OutboundQueue {
   OutboundQueue& operator=(const OutboundQueue&) = delete;
 
   // One message: prefix, then body. full when it would exceed max_bytes, closed when the queue is not open.
-  [[nodiscard]] SendStatus send(Opcode opcode, std::string_view prefix, const SharedBytes& body);
+  [[nodiscard]] SendStatus send(Opcode opcode, std::string_view prefix, const SharedBytes& body,
+                                Coding coding = Coding::plain);
+  // The peer may compress its messages (permessage-deflate has been negotiated): from now on what is read from here is
+  // plain. See FrameInflater for what becomes of messages that are too large or broken.
+  void inflate_inbound(std::size_t max_message);
   // The handshake is over: messages are welcome, and what Beast writes are frames from now on.
   void open() noexcept;
   // Refuses messages from now on; those that wait still leave.
@@ -93,18 +98,28 @@ class OutboundQueue {
 
   template <class MutableBuffers, class Token>
   auto async_read_some(const MutableBuffers& buffers, Token&& token) {
-    return asio::async_initiate<Token, void(error_code, std::size_t)>(
-        [](auto handler, OutboundQueue* queue, const MutableBuffers& target) {
-          std::string& leftover = queue->leftover();
-          if (leftover.empty()) {
-            queue->next_layer().async_read_some(target, std::move(handler));
-            return;
-          }
-          const auto size = asio::buffer_copy(target, asio::buffer(leftover));
-          leftover.erase(0, size);
-          asio::post(queue->get_executor(), asio::append(std::move(handler), error_code(), size));
-        },
-        token, this, buffers);
+    enum class Step { begin, received, posted };
+    auto operation = [this, buffers, step = Step::begin](auto& self, error_code error = {},
+                                                         std::size_t received = 0) mutable {
+      if (step == Step::received) {
+        // A compressed message becomes readable with its last byte.
+        const bool wait_for_more = !error && inflates() && !inflate(buffers, received);
+        if (!wait_for_more && (error || !inflates())) return self.complete(error, received);
+      }
+      if (step == Step::posted || !leftover().empty()) {
+        if (step == Step::begin) {  // never inline: Beast's operations rely on that
+          step = Step::posted;
+          asio::post(get_executor(), std::move(self));
+          return;
+        }
+        const auto size = asio::buffer_copy(buffers, asio::buffer(leftover()));
+        leftover().erase(0, size);
+        return self.complete({}, size);
+      }
+      step = Step::received;
+      next_layer().async_read_some(buffers, std::move(self));
+    };
+    return asio::async_compose<Token, void(error_code, std::size_t)>(std::move(operation), token, *this);
   }
 
   // Takes all of `buffers` at once, but never completes inline: Beast's operations rely on that.
@@ -138,6 +153,19 @@ class OutboundQueue {
   class FlushService;
 
   [[nodiscard]] std::string& leftover() noexcept;
+  [[nodiscard]] bool inflates() const noexcept;
+  // Takes what was received into `buffers`; whether anything can be read now.
+  template <class MutableBuffers>
+  bool inflate(const MutableBuffers& buffers, std::size_t received) {
+    for (auto at = asio::buffer_sequence_begin(buffers); received > 0; ++at) {
+      const asio::mutable_buffer part = *at;
+      const auto size = std::min(part.size(), received);
+      feed_inflater({static_cast<const char*>(part.data()), size});
+      received -= size;
+    }
+    return !leftover().empty();
+  }
+  void feed_inflater(std::string_view received);
   [[nodiscard]] error_code write(std::string_view bytes);
   [[nodiscard]] asio::steady_timer& begin_drain();
 

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "fresnel/net/deflate.hpp"
 #include "fresnel/net/outbound_queue.hpp"
 #include "fresnel/net/tcp_options.hpp"
 #include "fresnel/net/tcp_progress.hpp"
@@ -90,6 +91,7 @@ class WebSocketConnection::Impl : public std::enable_shared_from_this<Impl> {
   const WebSocketConnectionOptions options;
   WebSocketConnection::Counters counters;  // messages_in only
   Duration round_trip = Duration::zero();
+  bool deflates = false;
 
  private:
   void start_close_timer();
@@ -129,10 +131,13 @@ awaitable<void> WebSocketConnection::Impl::handshake(std::shared_ptr<Impl> self,
   // Beast's own idle timeout counts received bytes only and would end slow readers: beat() takes its place.
   stream.set_option(
       websocket::stream_base::timeout{self->options.handshake_timeout, websocket::stream_base::none(), false});
-  stream.set_option(websocket::stream_base::decorator([&options = self->options](websocket::response_type& response) {
-    response.set(http::field::server, options.server);
-    if (!options.protocol.empty()) response.set(http::field::sec_websocket_protocol, options.protocol);
-  }));
+  const auto deflate = self->options.deflate ? negotiate_deflate(request.headers) : std::nullopt;
+  stream.set_option(
+      websocket::stream_base::decorator([&options = self->options, &deflate](websocket::response_type& response) {
+        response.set(http::field::server, options.server);
+        if (!options.protocol.empty()) response.set(http::field::sec_websocket_protocol, options.protocol);
+        if (deflate) response.set(http::field::sec_websocket_extensions, *deflate);
+      }));
   const auto upgrade = handshake_of(request);
   const auto [error] = co_await stream.async_accept(upgrade, kAsTuple);
   stream.set_option(websocket::stream_base::decorator([](websocket::response_type&) {}));
@@ -150,6 +155,8 @@ awaitable<void> WebSocketConnection::Impl::handshake(std::shared_ptr<Impl> self,
   stream.set_option(
       websocket::stream_base::timeout{self->options.close_timeout, websocket::stream_base::none(), false});
   stream.control_callback([raw = self.get()](websocket::frame_type kind, std::string_view) { raw->on_control(kind); });
+  self->deflates = deflate.has_value();
+  if (self->deflates) self->queue().inflate_inbound(self->options.max_message);
   self->queue().open();
 }
 
@@ -296,6 +303,10 @@ SendStatus WebSocketConnection::send(std::string_view prefix, const SharedBytes&
   return impl_->queue().send(Opcode::text, prefix, body);
 }
 
+SendStatus WebSocketConnection::send_deflated(std::string_view prefix, const SharedBytes& body) {
+  return impl_->queue().send(Opcode::text, prefix, body, Coding::deflated);
+}
+
 SendStatus WebSocketConnection::send(std::string text) { return impl_->send(Opcode::text, std::move(text)); }
 
 SendStatus WebSocketConnection::send_binary(std::string_view prefix, const SharedBytes& body) {
@@ -319,6 +330,8 @@ void WebSocketConnection::abort() { impl_->finish({Errc::closed, "this side drop
 bool WebSocketConnection::is_open() const noexcept { return impl_->queue().is_open(); }
 const std::string& WebSocketConnection::peer() const noexcept { return impl_->peer; }
 const std::string& WebSocketConnection::protocol() const noexcept { return impl_->options.protocol; }
+
+bool WebSocketConnection::deflates() const noexcept { return impl_->deflates; }
 
 WebSocketConnection::Counters WebSocketConnection::counters() const noexcept {
   const auto& out = impl_->queue().counters();

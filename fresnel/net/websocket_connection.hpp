@@ -47,6 +47,7 @@ struct WebSocketConnectionOptions {
   Duration close_timeout = seconds(10);       // for the backlog to drain and the peer to answer a Close
   Duration heartbeat_interval = seconds(30);  // silence after which a ping is sent; zero: no heartbeat
   Duration heartbeat_timeout = seconds(60);   // no sign of life for so long ends it; not above interval: twice that
+  bool deflate = false;                       // grant permessage-deflate (RFC 7692) to clients that offer it
   std::string protocol;                       // the subprotocol selected for the response; empty: none
   std::string server = "fresnel";             // the response's Server header
 };
@@ -80,6 +81,8 @@ class WebSocketConnection {
   // shared, not copied, unless it is tiny.
   [[nodiscard]] SendStatus send(std::string_view prefix, const SharedBytes& body);
   [[nodiscard]] SendStatus send(std::string text);
+  // The same with both parts as deflate blocks (net/deflate.hpp); only when deflates().
+  [[nodiscard]] SendStatus send_deflated(std::string_view prefix, const SharedBytes& body);
   [[nodiscard]] SendStatus send_binary(std::string_view prefix, const SharedBytes& body);
   [[nodiscard]] SendStatus send_binary(std::string bytes);
 
@@ -103,6 +106,7 @@ class WebSocketConnection {
 
   [[nodiscard]] const std::string& peer() const noexcept;      // address:port
   [[nodiscard]] const std::string& protocol() const noexcept;  // the selected subprotocol, empty when none
+  [[nodiscard]] bool deflates() const noexcept;                // permessage-deflate has been negotiated
   [[nodiscard]] Counters counters() const noexcept;
   // The latest ping's round trip, its wait behind bytes already in the kernel included; zero before the first pong.
   [[nodiscard]] Duration round_trip() const noexcept;

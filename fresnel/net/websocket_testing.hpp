@@ -15,6 +15,7 @@ struct RawFrame {
   int opcode = 0;
   std::string payload;
   bool fin = true;
+  bool compressed = false;  // RSV1
   friend bool operator==(const RawFrame&, const RawFrame&) = default;
 
   // The code of a Close frame, 1005 when it has none.
@@ -59,7 +60,7 @@ inline awaitable<RawFrame> read_frame(RawClient& client) {
   const auto head = co_await client.read_exactly(2);
   const auto first = static_cast<unsigned char>(head[0]);
   std::size_t size = static_cast<unsigned char>(head[1]);
-  if ((first & 0x70) != 0 || size > 127) throw std::runtime_error("reserved bits or a mask in a server's frame");
+  if ((first & 0x30) != 0 || size > 127) throw std::runtime_error("reserved bits or a mask in a server's frame");
   if (size > 125) {
     const auto length = co_await client.read_exactly(size == 126 ? 2 : 8);
     size = 0;
@@ -68,6 +69,7 @@ inline awaitable<RawFrame> read_frame(RawClient& client) {
   RawFrame frame;
   frame.opcode = first & 0x0F;
   frame.fin = (first & 0x80) != 0;
+  frame.compressed = (first & 0x40) != 0;
   frame.payload = co_await client.read_exactly(size);
   co_return frame;
 }

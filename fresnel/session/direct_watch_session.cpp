@@ -13,7 +13,7 @@ DirectWatchSession::DirectWatchSession(SessionServices services)
 
 std::shared_ptr<DirectWatchSession> DirectWatchSession::open(SessionServices services, kube::ClusterContext context,
                                                              std::string path, std::string_view query,
-                                                             std::string accept) {
+                                                             std::string accept, bool deflated) {
   auto self = std::make_shared<DirectWatchSession>(services);
   auto parsed = hub::parse_watch_query(query);
   self->timeout_seconds_ = parsed.timeout_seconds;
@@ -22,6 +22,7 @@ std::shared_ptr<DirectWatchSession> DirectWatchSession::open(SessionServices ser
   hub::JoinOptions join{.resource_version = std::move(parsed.resource_version),
                         .bookmarks = parsed.bookmarks,
                         .escaped = false,
+                        .deflated = deflated,
                         .restart_after_gone = false};
   hub::StreamSource source{std::move(key), std::move(context)};
   self->lease_ = services.hub.subscribe(std::move(source), services.thread, self, std::move(join));
@@ -42,10 +43,13 @@ awaitable<result<void>> DirectWatchSession::admitted() {
 awaitable<void> DirectWatchSession::serve(std::shared_ptr<net::WebSocketConnection> connection) {
   const auto self = shared_from_this();
   connection_ = std::move(connection);
-  sender_ = std::make_shared<PacedSender>(connection_, services_.metrics, services_.limits.max_backlog);
-  sender_->start();
-  const auto early = std::exchange(early_, {});
-  on_events(early);
+  const auto pacer = std::make_shared<PacedSender>(connection_, services_.metrics, services_.limits.max_answers);
+  pacer->start();
+  sender_ = std::make_shared<EventSender>(pacer, std::string_view(), services_.metrics);
+  while (!early_.empty()) {
+    const auto item = early_.pop();
+    sender_->send(std::span(&item.event, 1));
+  }
   if (failure_) on_failed(*failure_);
   if (timeout_seconds_ > 0) {
     asio::co_spawn(connection_->executor(), end_after(self, seconds(timeout_seconds_)), asio::detached);
@@ -62,10 +66,10 @@ awaitable<void> DirectWatchSession::serve(std::shared_ptr<net::WebSocketConnecti
 void DirectWatchSession::on_events(std::span<const hub::EventPtr> events) {
   if (!std::exchange(decided_, true)) changed_.cancel();
   if (!sender_) {
-    early_.insert(early_.end(), events.begin(), events.end());
+    for (const auto& event : events) (void)early_.push(event);
     return;
   }
-  for (const auto& event : events) sender_->send(nullptr, event->event.bytes);
+  sender_->send(events);
 }
 
 void DirectWatchSession::on_complete() {
@@ -77,7 +81,12 @@ void DirectWatchSession::on_status(const kube::WatchStatus&) {}
 void DirectWatchSession::on_failed(const Error& error) {
   failure_ = error;
   if (!std::exchange(decided_, true)) changed_.cancel();
-  if (connection_) asio::co_spawn(connection_->executor(), close(connection_), asio::detached);
+  if (!sender_) return;
+  // What it was told before, a 410 for one, comes first.
+  sender_->when_sent([connection = std::weak_ptr(connection_)] {
+    const auto open = connection.lock();
+    if (open) asio::co_spawn(open->executor(), close(open), asio::detached);
+  });
 }
 
 awaitable<void> DirectWatchSession::close(std::shared_ptr<net::WebSocketConnection> connection) {

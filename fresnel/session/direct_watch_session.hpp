@@ -1,7 +1,7 @@
 // One direct watch socket: `GET <base-url>/clusters/<name>/<api path>?watch=1&...` with an Upgrade. Events travel as
 // kube-apiserver sends them, one JSON text a frame, from the same SharedStream as the multiplexer's.
 //
-//   auto watch = DirectWatchSession::open(services, context, path, query, accept);
+//   auto watch = DirectWatchSession::open(services, context, path, query, accept, deflated);
 //   auto admitted = co_await watch->admitted();      // before the upgrade: a refusal is an HTTP status
 //   if (!admitted) ... respond
 //   co_await watch->serve(connection);
@@ -12,19 +12,19 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "fresnel/net/websocket_connection.hpp"
-#include "fresnel/session/paced_sender.hpp"
+#include "fresnel/session/event_sender.hpp"
 #include "fresnel/session/session_services.hpp"
 
 namespace fresnel::session {
 
 class DirectWatchSession final : public hub::StreamSubscriber, public std::enable_shared_from_this<DirectWatchSession> {
  public:
+  // `deflated`: the connection will have permessage-deflate.
   [[nodiscard]] static std::shared_ptr<DirectWatchSession> open(SessionServices services, kube::ClusterContext context,
                                                                 std::string path, std::string_view query,
-                                                                std::string accept);
+                                                                std::string accept, bool deflated);
   explicit DirectWatchSession(SessionServices services);
   ~DirectWatchSession() override = default;
 
@@ -48,9 +48,9 @@ class DirectWatchSession final : public hub::StreamSubscriber, public std::enabl
   Timer changed_;  // admission, then the watch's own end
   bool decided_ = false;
   std::optional<Error> failure_;
-  std::vector<hub::EventPtr> early_;  // before the upgrade was answered
+  hub::PendingEvents early_;  // before the upgrade was answered
   std::shared_ptr<net::WebSocketConnection> connection_;
-  std::shared_ptr<PacedSender> sender_;
+  std::shared_ptr<EventSender> sender_;
   hub::StreamLease lease_;
 };
 

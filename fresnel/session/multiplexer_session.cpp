@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "fresnel/base/log.hpp"
-#include "fresnel/session/paced_sender.hpp"
+#include "fresnel/session/event_sender.hpp"
 #include "fresnel/wire/multiplexer_message.hpp"
 #include "fresnel/wire/prepared_frame.hpp"
 
@@ -46,22 +46,24 @@ class MultiplexerSession;
 // One REQUEST that is being served.
 class MultiplexerSubscription final : public hub::StreamSubscriber {
  public:
-  MultiplexerSubscription(MultiplexerSession& session, std::shared_ptr<PacedSender> sender, ClientMessage request)
-      : session_(session), sender_(std::move(sender)), request_(std::move(request)), prefix_(make_prefix(request_)) {}
-  ~MultiplexerSubscription() override { prefix_->wanted = false; }
+  MultiplexerSubscription(MultiplexerSession& session, std::shared_ptr<PacedSender> pacer, ClientMessage request,
+                          SessionMetrics& metrics)
+      : session_(session),
+        pacer_(std::move(pacer)),
+        request_(std::move(request)),
+        sender_(std::make_shared<EventSender>(pacer_, prefix_of(request_), metrics)) {}
 
   void hold(hub::StreamLease lease) { lease_ = std::move(lease); }
 
-  void on_events(std::span<const hub::EventPtr> events) override {
-    for (const auto& event : events) sender_->send(prefix_, event->data_body);
-  }
+  void on_events(std::span<const hub::EventPtr> events) override { sender_->send(events); }
 
   void on_complete() override {
-    sender_->send(encode(ServerMessage{.type = ServerMessage::Type::complete,
-                                       .cluster_id = request_.cluster_id,
-                                       .path = request_.path,
-                                       .query = request_.query,
-                                       .user_id = request_.user_id}));
+    const ServerMessage message{.type = ServerMessage::Type::complete,
+                                .cluster_id = request_.cluster_id,
+                                .path = request_.path,
+                                .query = request_.query,
+                                .user_id = request_.user_id};
+    sender_->send(hub::PendingEvents::Mark::complete, encode(message));
   }
 
   void on_status(const kube::WatchStatus& status) override {
@@ -73,21 +75,20 @@ class MultiplexerSubscription final : public hub::StreamSubscriber {
         .type = ServerMessage::Type::status, .cluster_id = request_.cluster_id, .path = request_.path};
     message.data = wire::encode_status_data(upstream);
     message.request_query = request_.query;
-    sender_->send(encode(message));
+    sender_->send(hub::PendingEvents::Mark::status, encode(message));
   }
 
   void on_failed(const Error& error) override;
 
  private:
-  static std::shared_ptr<PacedSender::Prefix> make_prefix(const ClientMessage& request) {
-    const wire::DataPrefix prefix(request.cluster_id, request.path, request.query, request.user_id);
-    return std::make_shared<PacedSender::Prefix>(PacedSender::Prefix{std::string(prefix.view())});
+  static std::string prefix_of(const ClientMessage& request) {
+    return std::string(wire::DataPrefix(request.cluster_id, request.path, request.query, request.user_id).view());
   }
 
   MultiplexerSession& session_;
-  std::shared_ptr<PacedSender> sender_;
+  std::shared_ptr<PacedSender> pacer_;
   const ClientMessage request_;
-  std::shared_ptr<PacedSender::Prefix> prefix_;
+  std::shared_ptr<EventSender> sender_;
   std::optional<UpstreamStatus> told_;
   hub::StreamLease lease_;
 };
@@ -97,8 +98,8 @@ class MultiplexerSession {
   MultiplexerSession(std::shared_ptr<net::WebSocketConnection> connection, SessionServices services,
                      ClusterResolver resolve)
       : connection_(std::move(connection)), services_(services), resolve_(std::move(resolve)) {
-    sender_ = std::make_shared<PacedSender>(connection_, services_.metrics, services_.limits.max_backlog);
-    sender_->start();
+    pacer_ = std::make_shared<PacedSender>(connection_, services_.metrics, services_.limits.max_answers);
+    pacer_->start();
   }
 
   // False when the connection has to be closed.
@@ -111,7 +112,7 @@ class MultiplexerSession {
     if (!parsed) {
       services_.metrics.malformed_messages.fetch_add(1, std::memory_order_relaxed);
       log::debug("client {}: bad message: {}", connection_->peer(), parsed.error().message);
-      sender_->send(error_text(parsed.error().readable, parsed.error()));
+      pacer_->answer(error_text(parsed.error().readable, parsed.error()));
       return true;
     }
     if (parsed->type == ClientMessage::Type::close) {
@@ -123,7 +124,7 @@ class MultiplexerSession {
       services_.metrics.refused_requests.fetch_add(1, std::memory_order_relaxed);
       log::debug("client {}: {} on {} refused: {}", connection_->peer(), parsed->path, parsed->cluster_id,
                  started.error().message);
-      sender_->send(error_text(*parsed, started.error()));
+      pacer_->answer(error_text(*parsed, started.error()));
     }
     return true;
   }
@@ -133,7 +134,7 @@ class MultiplexerSession {
  private:
   [[nodiscard]] result<void> request(const ClientMessage& message) {
     if (subscriptions_.contains(key_of(message))) return {};  // live already: no replay, no second COMPLETE
-    auto path = check_api_path(message.path);
+    auto path = api_path_of(message.path, services_.base_url);
     if (!path) return path.error();
     if (subscriptions_.size() >= services_.limits.max_subscriptions) {
       return Error{Errc::throttled, "too many subscriptions on one connection", 429, "TooManyRequests"};
@@ -142,10 +143,11 @@ class MultiplexerSession {
     if (!context) return context.error();
     const auto query = hub::parse_watch_query(message.query);
     const std::string accept = message.accept.empty() ? std::string(kube::kJson) : message.accept;
-    hub::StreamSource source{{context->name, context->credential.identity(), message.path, accept, query.selectors},
+    hub::StreamSource source{{context->name, context->credential.identity(), *std::move(path), accept, query.selectors},
                              *context};
-    hub::JoinOptions join{.resource_version = query.resource_version, .bookmarks = query.bookmarks};
-    auto subscription = std::make_shared<MultiplexerSubscription>(*this, sender_, message);
+    hub::JoinOptions join{
+        .resource_version = query.resource_version, .bookmarks = query.bookmarks, .deflated = pacer_->deflates()};
+    auto subscription = std::make_shared<MultiplexerSubscription>(*this, pacer_, message, services_.metrics);
     subscription->hold(services_.hub.subscribe(std::move(source), services_.thread, subscription, std::move(join)));
     subscriptions_.emplace(key_of(message), std::move(subscription));
     return {};
@@ -154,12 +156,12 @@ class MultiplexerSession {
   std::shared_ptr<net::WebSocketConnection> connection_;
   SessionServices services_;
   ClusterResolver resolve_;
-  std::shared_ptr<PacedSender> sender_;
+  std::shared_ptr<PacedSender> pacer_;
   std::map<SubscriptionKey, std::shared_ptr<MultiplexerSubscription>> subscriptions_;
 };
 
 void MultiplexerSubscription::on_failed(const Error& error) {
-  sender_->send(error_text(request_, error));
+  pacer_->answer(error_text(request_, error));
   session_.end(request_);
 }
 

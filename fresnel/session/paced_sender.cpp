@@ -7,10 +7,17 @@
 #include "fresnel/base/log.hpp"
 
 namespace fresnel::session {
+namespace {
+
+awaitable<void> close(std::shared_ptr<net::WebSocketConnection> connection, int code, std::string reason) {
+  co_await connection->close(code, std::move(reason));
+}
+
+}  // namespace
 
 PacedSender::PacedSender(std::shared_ptr<net::WebSocketConnection> connection, SessionMetrics& metrics,
-                         std::size_t max_backlog)
-    : connection_(std::move(connection)), metrics_(metrics), max_backlog_(max_backlog) {}
+                         std::size_t max_answers)
+    : connection_(std::move(connection)), metrics_(metrics), max_answers_(max_answers) {}
 
 void PacedSender::start() {
   connection_->on_drained([weak = weak_from_this()] {
@@ -18,56 +25,44 @@ void PacedSender::start() {
   });
 }
 
-void PacedSender::send(const std::shared_ptr<const Prefix>& prefix, const SharedBytes& body) {
-  if (over_) return;
-  Entry entry{prefix, body};
-  if (!paused_) {
-    const auto status = put(entry);
-    if (accepted(status)) return;
-    if (status == net::SendStatus::closed) return;
-    paused_ = true;  // full: wait for the queue to drain
-  }
-  if (backlog_.size() >= max_backlog_) {
-    give_up();
-    return;
-  }
-  backlog_.push_back(std::move(entry));
+// What is for a closed connection is done with.
+void PacedSender::put(net::SendStatus status) {
+  if (status == net::SendStatus::above_high_water) paused_ = true;
+  if (status == net::SendStatus::full) give_up(1009, "a message is larger than the connection may hold");
 }
 
-net::SendStatus PacedSender::put(const Entry& entry) {
-  const std::string_view prefix = entry.prefix ? std::string_view(entry.prefix->bytes) : std::string_view();
-  const auto status = connection_->send(prefix, entry.body);
-  if (status == net::SendStatus::above_high_water) paused_ = true;
-  return status;
+void PacedSender::answer(std::string text) {
+  if (over_) return;
+  SharedBytes bytes(std::move(text));
+  if (has_room()) {
+    put({}, bytes);
+  } else if (answers_.size() < max_answers_) {
+    answers_.push_back(std::move(bytes));
+  } else {
+    metrics_.slow_closes.fetch_add(1, std::memory_order_relaxed);
+    give_up(1013, "the client reads too slowly");
+  }
 }
 
 void PacedSender::drain() {
   paused_ = false;
-  while (!paused_ && !backlog_.empty()) {
-    const Entry& next = backlog_.front();
-    if (next.prefix == nullptr || next.prefix->wanted) {
-      const auto status = put(next);
-      if (status == net::SendStatus::full) {
-        paused_ = true;
-        return;
-      }
-    }
-    backlog_.pop_front();
+  while (has_room() && !answers_.empty()) {
+    put({}, answers_.front());
+    answers_.pop_front();
+  }
+  while (has_room() && !waiting_.empty()) {
+    auto turn = std::move(waiting_.front());
+    waiting_.pop_front();
+    if (turn()) waiting_.push_back(std::move(turn));
   }
 }
 
-void PacedSender::give_up() {
-  over_ = true;
-  backlog_.clear();
-  metrics_.slow_closes.fetch_add(1, std::memory_order_relaxed);
-  log::warn("client {}: closed, it reads too slowly: more than {} messages waited for it", connection_->peer(),
-            max_backlog_);
-  asio::co_spawn(connection_->executor(), close_slow(connection_), asio::detached);
-}
-
-awaitable<void> PacedSender::close_slow(std::shared_ptr<net::WebSocketConnection> connection) {
-  std::string reason = "the client reads too slowly";
-  co_await connection->close(1013, std::move(reason));
+void PacedSender::give_up(int code, std::string reason) {
+  if (std::exchange(over_, true)) return;
+  paused_ = true;
+  answers_.clear();
+  log::warn("client {}: closed, {}", connection_->peer(), reason);
+  asio::co_spawn(connection_->executor(), close(connection_, code, std::move(reason)), asio::detached);
 }
 
 }  // namespace fresnel::session

@@ -1,8 +1,8 @@
-// Sends to one WebSocket as fast as its peer reads: what the connection's queue has no room for waits here, in order,
-// as references to shared bytes.
+// Sends to one WebSocket as fast as its peer reads. While the connection's queue has no room, those who have more to
+// send wait for their turn; nothing is buffered here but the connection's own answers.
 //
-// A client that lets more than the bound pile up is closed with 1013 (try again later): it resumes from its last
-// resourceVersion when it returns, so that nothing is lost to it and nobody else waits for it.
+// Bounds: a client that lets more than max_answers pile up is closed with 1013 (try again later); each who waits has
+// one turn in the round.
 //
 // Thread safety: the connection's thread.
 #pragma once
@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "fresnel/base/shared_bytes.hpp"
 #include "fresnel/net/websocket_connection.hpp"
@@ -20,35 +21,38 @@ namespace fresnel::session {
 
 class PacedSender : public std::enable_shared_from_this<PacedSender> {
  public:
-  // What goes in front of a shared body. `wanted` turned false drops what still waits.
-  struct Prefix {
-    std::string bytes;
-    bool wanted = true;
-  };
+  // Sends some by put(), while there is room; false when it has no more.
+  using Turn = std::function<bool()>;
 
-  PacedSender(std::shared_ptr<net::WebSocketConnection> connection, SessionMetrics& metrics, std::size_t max_backlog);
+  PacedSender(std::shared_ptr<net::WebSocketConnection> connection, SessionMetrics& metrics, std::size_t max_answers);
 
   // Must be called once, when the sender is owned by a shared_ptr.
   void start();
-  void send(const std::shared_ptr<const Prefix>& prefix, const SharedBytes& body);
-  void send(std::string text) { send(nullptr, SharedBytes(std::move(text))); }
-  [[nodiscard]] std::size_t backlog() const noexcept { return backlog_.size(); }
+
+  [[nodiscard]] bool has_room() const noexcept { return !paused_; }
+  // A message; only while there is room. One that is larger than the queue may ever hold ends the connection (1009).
+  void put(std::string_view prefix, const SharedBytes& body) { put(connection_->send(prefix, body)); }
+  // The same with deflate blocks; only when the connection deflates().
+  void put_deflated(std::string_view prefix, const SharedBytes& body) { put(connection_->send_deflated(prefix, body)); }
+  [[nodiscard]] bool deflates() const noexcept { return connection_->deflates(); }
+  // Has no room, or others wait: `turn` is called when there is room again, in a round with the others, until it has
+  // no more.
+  void wait(Turn turn) { waiting_.push_back(std::move(turn)); }
+
+  // The connection's own answers, ahead of those who wait for their turn.
+  void answer(std::string text);
+  [[nodiscard]] std::size_t waiting_answers() const noexcept { return answers_.size(); }
 
  private:
-  struct Entry {
-    std::shared_ptr<const Prefix> prefix;
-    SharedBytes body;
-  };
-
-  [[nodiscard]] net::SendStatus put(const Entry& entry);
+  void put(net::SendStatus status);
   void drain();
-  void give_up();
-  static awaitable<void> close_slow(std::shared_ptr<net::WebSocketConnection> connection);
+  void give_up(int code, std::string reason);
 
   std::shared_ptr<net::WebSocketConnection> connection_;
   SessionMetrics& metrics_;
-  const std::size_t max_backlog_;
-  std::deque<Entry> backlog_;
+  const std::size_t max_answers_;
+  std::deque<SharedBytes> answers_;
+  std::deque<Turn> waiting_;
   bool paused_ = false;
   bool over_ = false;
 };

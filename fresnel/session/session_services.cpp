@@ -30,4 +30,13 @@ result<void> check_api_path(std::string_view path) {
   }
 }
 
+result<std::string> api_path_of(std::string_view path, std::string_view base_url) {
+  if (!base_url.empty() && path.starts_with(base_url)) {
+    const auto below = path.substr(base_url.size());
+    if (check_api_path(below)) return std::string(below);
+  }
+  if (auto valid = check_api_path(path); !valid) return valid.error();
+  return std::string(path);
+}
+
 }  // namespace fresnel::session

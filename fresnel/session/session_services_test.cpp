@@ -23,5 +23,15 @@ TEST(CheckApiPath, RefusesWhatIsNoApiPath) {
   }
 }
 
+TEST(ApiPathOf, LeavesOutTheBaseUrl) {
+  EXPECT_EQ(api_path_of("/api/v1/pods", "").value(), "/api/v1/pods");
+  EXPECT_EQ(api_path_of("/api/v1/pods", "/live").value(), "/api/v1/pods");
+  EXPECT_EQ(api_path_of("/live/api/v1/pods", "/live").value(), "/api/v1/pods");
+  EXPECT_EQ(api_path_of("/api/api/v1/pods", "/api").value(), "/api/v1/pods");
+  EXPECT_EQ(api_path_of("/api/v1/pods", "/api").value(), "/api/v1/pods");
+  EXPECT_EQ(api_path_of("/lively/api/v1/pods", "/live").error().status, 400);
+  EXPECT_EQ(api_path_of("/live/healthz", "/live").error().status, 400);
+}
+
 }  // namespace
 }  // namespace fresnel::session

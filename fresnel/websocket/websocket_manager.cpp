@@ -190,6 +190,7 @@ awaitable<result<std::shared_ptr<WebSocketConnection>>> WebSocketManager::accept
   settings.close_timeout = options_.close_timeout;
   settings.heartbeat_interval = options_.heartbeat_interval;
   settings.heartbeat_timeout = options_.heartbeat_timeout;
+  settings.deflate = options_.deflate;
   settings.protocol = select_protocol(request.headers, protocols);
 
   const auto registry = registry_;  // the manager may be gone after the handshake

@@ -39,6 +39,7 @@ struct WebSocketManagerOptions {
   std::size_t outbound_high_water = 1u << 20;
   std::size_t outbound_low_water = 256u << 10;
   std::size_t max_outbound = 64u << 20;
+  bool deflate = false;                      // grant permessage-deflate to clients that offer it
   std::vector<std::string> allowed_origins;  // "scheme://host[:port]" or "*", beside the server's own host
   std::vector<std::string> protocols;        // subprotocols the server may select, the preferred one first
 };

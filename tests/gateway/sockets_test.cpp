@@ -59,6 +59,20 @@ TEST_F(Sockets, TheMultiplexerDeliversEvents) {
   EXPECT_GE(metric("fresnel_events_out_total{cluster=\"sim\"}"), 2);
 }
 
+// Headlamp's frontend makes the path of the gateway's URL; its lists are found by the path as it was sent.
+TEST_F(Sockets, AMultiplexersPathMayBeginWithTheBaseUrl) {
+  gateway::GatewayOptions options;
+  options.base_url = "/live";
+  start(std::move(options));
+  const auto socket = open("/wsMultiplexer").value();
+  write(*socket, request("sim", "/live" + kPodsPath, "watch=1"));
+  EXPECT_EQ(read_until(*socket, "COMPLETE").at("path").as_string(), "/live" + kPodsPath);
+  write(*socket, request("sim", kPodsPath, "watch=1"));
+  (void)read_until(*socket, "COMPLETE");
+  EXPECT_EQ(metric("fresnel_upstream_watches{cluster=\"sim\"}"), 1);
+  EXPECT_EQ(metric("fresnel_subscriptions{cluster=\"sim\"}"), 2);
+}
+
 TEST_F(Sockets, TheMultiplexersProtocolIsSelectedAndNoToken) {
   start();
   const auto socket = open("/wsMultiplexer", {},
