@@ -1,4 +1,6 @@
-// Our way out: net::WebSocketConnection with a prefix a client and bodies shared by all.
+// Our way out: net::WebSocketConnection with a prefix a client and bodies shared by all. With --deflate each body is
+// compressed once a turn, as the gateway does it, for clients that offer permessage-deflate.
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -9,6 +11,7 @@
 
 #include "bench/publication.hpp"
 #include "fresnel/base/clock.hpp"
+#include "fresnel/net/deflate.hpp"
 #include "fresnel/net/http_server.hpp"
 #include "fresnel/net/websocket_connection.hpp"
 
@@ -35,6 +38,7 @@ class Server {
   awaitable<void> serve(net::HttpExchange& exchange) {
     net::WebSocketConnectionOptions options;
     options.heartbeat_interval = Duration::zero();
+    options.deflate = args_.deflate;
     auto accepting = net::WebSocketConnection::accept(exchange.take_socket(), exchange.request(), clock_, options);
     auto accepted = co_await std::move(accepting);
     if (!accepted) co_return;
@@ -54,6 +58,10 @@ class Server {
       io_.stop();
       return;
     }
+    if (args_.deflate) {
+      std::transform(bodies_.begin(), bodies_.end(), deflated_.begin(),
+                     [](const SharedBytes& body) { return net::deflate_body(body.view()); });
+    }
     for (const auto& client : clients_) offer(*client);
     end_turn();
   }
@@ -63,8 +71,10 @@ class Server {
       behind_.push_back(&client);
       return;
     }
-    for (const auto& body : bodies_) {
-      if (!net::accepted(client.send(prefix_, body))) return give_up();
+    for (std::size_t i = 0; i < bodies_.size(); ++i) {
+      const bool deflate = client.deflates() && !deflated_[i].empty();
+      const auto sent = deflate ? client.send_deflated(stored_prefix_, deflated_[i]) : client.send(prefix_, bodies_[i]);
+      if (!net::accepted(sent)) return give_up();
     }
   }
 
@@ -88,7 +98,9 @@ class Server {
 
   const FanOutArgs args_;
   const std::string prefix_ = message_prefix();
+  const std::string stored_prefix_ = net::stored_block(prefix_);
   std::vector<SharedBytes> bodies_;
+  std::vector<SharedBytes> deflated_ = std::vector<SharedBytes>(args_.burst);
   bool failed_ = false;
   SteadyClock clock_;
   asio::io_context io_{1};

@@ -29,6 +29,7 @@ struct FanOutArgs {
   double warm_up = 0.3;
   double seconds = 1;
   bool one_buffer = false;  // of the floor only, as is rate
+  bool deflate = false;     // of fan_out only
   double rate = 0;          // turns a second; 0: as fast as the clients take them
 };
 
@@ -43,6 +44,7 @@ inline FanOutArgs parse_fan_out_args(int argc, char** argv, const std::string& d
   app.add_option("--seconds", args.seconds, "Seconds to measure for");
   auto* one_buffer = app.add_flag("--one-buffer", args.one_buffer,
                                   "The floor: a turn's bytes are one piece, the same for all clients");
+  app.add_flag("--deflate", args.deflate, "Fan-out: permessage-deflate, each body compressed once a turn");
   app.add_option("--rate", args.rate, "The floor: turns a second, each saying when it was written; 0: no limit")
       ->excludes(one_buffer);
   try {

@@ -12,6 +12,7 @@ SERVERS = {
     "floor": "floor: gathered send",
     "one_buffer": "floor: one buffer",
     "fan_out": "Fresnel",
+    "deflate": "Fresnel, deflate",
     "naive": "naive Beast",
     "ws": "Node ws",
     "uws": "uWebSockets",
@@ -33,7 +34,8 @@ class FanOut:
         self.programs, self.source, self.log = programs, source, log
         self.notes = []
         self.commands = {"floor": [programs.path("floor")], "one_buffer": [programs.path("floor"), "--one-buffer"],
-                         "fan_out": [programs.path("fan_out")], "naive": [programs.path("naive_beast")]}
+                         "fan_out": [programs.path("fan_out")],
+                         "deflate": [programs.path("fan_out"), "--deflate"], "naive": [programs.path("naive_beast")]}
         self.env = {}
         self._prepare_ws()
         self._prepare_uws()
@@ -73,12 +75,15 @@ class FanOut:
         argv = [*self.commands[server], "--clients", clients, "--size", size, "--burst", burst, "--seconds", seconds]
         with Child(argv, SERVER_PROCESSOR, self.env) as child:
             port = child.line()
-            with self.programs.load(f"ws://127.0.0.1:{port}/", clients, "--blind") as load:
+            offer = ["--deflate"] if server == "deflate" else []
+            with self.programs.load(f"ws://127.0.0.1:{port}/", clients, "--blind", *offer) as load:
                 connect(load)
                 answer = json.loads(child.line(60 + 4 * seconds))
+                counted = load.ask("drop")
         if not answer["turns"]:
             raise Failed(f"{server} published nothing in {seconds} s")
-        return {"us": answer["user_us"] + answer["system_us"], "rate": answer["messages"] / answer["seconds"]}
+        return {"us": answer["user_us"] + answer["system_us"], "rate": answer["messages"] / answer["seconds"],
+                "bytes": counted["bytes"] / counted["messages"]}
 
     def run(self, full, rounds, seconds):
         rows = []
@@ -91,6 +96,8 @@ class FanOut:
             rows.append({"clients": clients, "size": size, "burst": burst,
                          "us": {server: median(r["us"] for r in results) for server, results in runs.items()},
                          "rate": {server: median(r["rate"] for r in results) for server, results in runs.items()},
+                         "saved": median(a["bytes"] / b["bytes"] for a, b in zip(runs["fan_out"], runs["deflate"])),
+                         "deflate_to_plain": ratio(runs, "deflate", "fan_out"),
                          "to_floor": ratio(runs, "fan_out", "floor"),
                          "to_one_buffer": ratio(runs, "fan_out", "one_buffer"),
                          "naive_to_ours": ratio(runs, "naive", "fan_out")})

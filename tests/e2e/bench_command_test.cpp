@@ -1,0 +1,64 @@
+// `fresnel bench` as a program against a gateway: what it counts, and how it tells trouble.
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+
+#include "tests/e2e/harness.hpp"
+
+namespace fresnel::test {
+namespace {
+
+namespace json = boost::json;
+
+class BenchCommand : public EndToEnd {
+ protected:
+  [[nodiscard]] Process bench(std::vector<std::string> extra) {
+    std::vector<std::string> argv{FRESNEL_BINARY, "bench",     "--gateway", gateway_url(), "--context",
+                                  kCluster,       "--clients", "3",         "-o",          "json"};
+    argv.insert(argv.end(), extra.begin(), extra.end());
+    return Process({.argv = std::move(argv)});
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Clusters, BenchCommand, testing::Values("sim"), KindName());
+
+TEST_P(BenchCommand, CountsInitialDataAndEvents) {
+  for (const auto* name : {"a", "b"}) cluster_.put(ns_, name, "1");
+  start_gateway();
+  auto running = bench({"--list", list_path(), "--duration", "3"});
+  // All three have the initial data once the gateway has handed it out.
+  ASSERT_TRUE(until([&] { return metric("fresnel_events_out_total") >= 6; }));
+  cluster_.put(ns_, "c", "1");
+  const auto status = running.wait(20s);
+  ASSERT_TRUE(status.has_value());
+  EXPECT_EQ(status->code, 0) << running.error_output();
+  const auto report = json::parse(running.output());
+  EXPECT_EQ(report.at("ready").to_number<int>(), 3);
+  EXPECT_EQ(report.at("stillOpen").to_number<int>(), 3);
+  // The third object may come before all clients are ready, or after.
+  EXPECT_EQ(report.at("initialMessages").to_number<int>() + report.at("messages").to_number<int>(), 9);
+  EXPECT_EQ(report.at("refusedRequests").to_number<int>(), 0);
+}
+
+TEST_P(BenchCommand, ARefusedListIsAnErrorWithItsReason) {
+  start_gateway();
+  auto running = bench({"--list", "/api/v1/nothings", "--duration", "0.1"});
+  const auto status = running.wait(20s);
+  ASSERT_TRUE(status.has_value());
+  EXPECT_EQ(status->code, 1);
+  EXPECT_NE(running.error_output().find("NotFound"), std::string::npos) << running.error_output();
+  EXPECT_EQ(json::parse(running.output()).at("refusedRequests").to_number<int>(), 3);
+}
+
+TEST_P(BenchCommand, NonsenseIsWrongUsage) {
+  start_gateway();
+  for (const std::vector<std::string>& nonsense : std::vector<std::vector<std::string>>{
+           {"--list", "pods"}, {"--duration", "-1"}, {"--processor", "1023"}, {"--token-file", "/nowhere"}}) {
+    auto running = bench(nonsense);
+    const auto status = running.wait(20s);
+    ASSERT_TRUE(status.has_value());
+    EXPECT_EQ(status->code, 2) << nonsense.front();
+    EXPECT_NE(running.error_output(), "") << nonsense.front();
+  }
+}
+
+}  // namespace
+}  // namespace fresnel::test
