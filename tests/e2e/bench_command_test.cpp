@@ -24,7 +24,7 @@ TEST_P(BenchCommand, CountsInitialDataAndEvents) {
   for (const auto* name : {"a", "b"}) cluster_.put(ns_, name, "1");
   start_gateway();
   auto running = bench({"--list", list_path(), "--duration", "3"});
-  ASSERT_TRUE(until([&] { return metric("fresnel_subscriptions") >= 3; }));
+  while (metric("fresnel_subscriptions") < 3) ASSERT_FALSE(running.wait(20ms)) << running.error_output();
   cluster_.put(ns_, "c", "1");
   const auto status = running.wait(20s);
   ASSERT_TRUE(status.has_value());
