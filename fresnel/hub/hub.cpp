@@ -56,20 +56,20 @@ struct Hub::Shard : std::enable_shared_from_this<Shard> {
 };
 
 StreamLease::StreamLease(StreamLease&& other) noexcept
-    : hub_(std::exchange(other.hub_, nullptr)), key_(std::move(other.key_)), id_(other.id_) {}
+    : hub_(std::exchange(other.hub_, nullptr)), thread_(other.thread_), id_(other.id_) {}
 
 StreamLease& StreamLease::operator=(StreamLease&& other) noexcept {
   if (this != &other) {
     release();
     hub_ = std::exchange(other.hub_, nullptr);
-    key_ = std::move(other.key_);
+    thread_ = other.thread_;
     id_ = other.id_;
   }
   return *this;
 }
 
 void StreamLease::release() noexcept {
-  if (hub_ != nullptr) std::exchange(hub_, nullptr)->leave(key_, id_);
+  if (hub_ != nullptr) std::exchange(hub_, nullptr)->leave(thread_, id_);
 }
 
 Hub::Hub(std::vector<HubThread> threads, Clock& clock, SharedStreamOptions options) {
@@ -80,27 +80,25 @@ Hub::Hub(std::vector<HubThread> threads, Clock& clock, SharedStreamOptions optio
 
 Hub::~Hub() = default;
 
-Hub::Shard& Hub::shard_of(const StreamKey& key) const { return *shards_[StreamKeyHash{}(key) % shards_.size()]; }
-
 const Executor& Hub::executor(std::size_t thread) const { return shards_.at(thread)->executor; }
 
 StreamLease Hub::subscribe(StreamSource source, std::size_t home, std::weak_ptr<StreamSubscriber> subscriber,
                            JoinOptions options) {
   const SubscriberId id = next_id_.fetch_add(1, std::memory_order_relaxed);
-  Shard& shard = shard_of(source.key);
-  StreamKey key = source.key;
+  const std::size_t stream_thread = StreamKeyHash{}(source.key) % shards_.size();
+  Shard& shard = *shards_[stream_thread];
   HomeThread thread{home, shards_.at(home)->executor};
-  auto metrics = metrics_.for_cluster(key.cluster);
+  auto metrics = metrics_.for_cluster(source.key.cluster);
   asio::post(shard.executor, [shard = shard.shared_from_this(), id, thread = std::move(thread),
                               source = std::move(source), subscriber = std::move(subscriber),
                               options = std::move(options), metrics = std::move(metrics)]() mutable {
     shard->join(source, std::move(metrics), id, thread, std::move(subscriber), std::move(options));
   });
-  return StreamLease(this, std::move(key), id);
+  return StreamLease(this, stream_thread, id);
 }
 
-void Hub::leave(const StreamKey& key, SubscriberId id) {
-  Shard& shard = shard_of(key);
+void Hub::leave(std::size_t thread, SubscriberId id) {
+  Shard& shard = *shards_[thread];
   asio::post(shard.executor, [shard = shard.shared_from_this(), id] {
     const auto it = shard->subscribers.find(id);
     if (it == shard->subscribers.end()) return;

@@ -43,10 +43,10 @@ class StreamLease {
 
  private:
   friend class Hub;
-  StreamLease(Hub* hub, StreamKey key, SubscriberId id) : hub_(hub), key_(std::move(key)), id_(id) {}
+  StreamLease(Hub* hub, std::size_t thread, SubscriberId id) : hub_(hub), thread_(thread), id_(id) {}
 
   Hub* hub_ = nullptr;
-  StreamKey key_;
+  std::size_t thread_ = 0;  // of the stream
   SubscriberId id_ = 0;
 };
 
@@ -73,8 +73,7 @@ class Hub {
   friend class StreamLease;
   struct Shard;
 
-  [[nodiscard]] Shard& shard_of(const StreamKey& key) const;
-  void leave(const StreamKey& key, SubscriberId id);
+  void leave(std::size_t thread, SubscriberId id);
 
   HubMetrics metrics_;
   std::atomic<SubscriberId> next_id_{1};

@@ -71,11 +71,11 @@ void SharedStream::join(SubscriberId id, const HomeThread& home, std::weak_ptr<S
   }
   ++port.members;
   Member& member = members_[id];
-  member = {.thread = home.number,
-            .bookmarks = options.bookmarks,
+  member = {.version = kube::parse_resource_version(options.resource_version),
+            .thread = static_cast<std::uint16_t>(home.number),
             .forms = Forms::of(options.escaped, options.deflated),
-            .restart_after_gone = options.restart_after_gone,
-            .version = kube::parse_resource_version(options.resource_version)};
+            .bookmarks = options.bookmarks,
+            .restart_after_gone = options.restart_after_gone};
   count_readers(member.forms, true);
   metrics_->subscriptions.fetch_add(1, std::memory_order_relaxed);
   post(port,

@@ -60,11 +60,11 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
 
  private:
   struct Member {
-    std::size_t thread;
-    bool bookmarks;
-    Forms forms;
-    bool restart_after_gone;
     std::optional<std::uint64_t> version;  // what it joined with, none: the current state
+    std::uint16_t thread;
+    Forms forms;
+    bool bookmarks;
+    bool restart_after_gone;
     bool awaits_complete = false;
   };
   struct Port {

@@ -21,7 +21,8 @@ StreamPort::Member* StreamPort::find(SubscriberId id) {
 void StreamPort::open(SubscriberId id, const Opening& opening) {
   Member* member = find(id);
   if (member == nullptr) return;
-  if (!std::exchange(member->opened, true)) member->columns = opening.columns;
+  if (opening.columns) columns_ = opening.columns;
+  if (!std::exchange(member->opened, true)) member->needs_columns = columns_ != nullptr;
   member->skip_through = 0;
   give(*member, opening.events);
   if (opening.objects) give(*member, *opening.objects);
@@ -82,15 +83,15 @@ void StreamPort::give(Member& member, std::span<const EventPtr> events) {
   const auto row = std::find_if(events.begin(), events.end(), [](const EventPtr& published) {
     return published->event.is_table && published->event.changes_an_object();
   });
-  if (!member.columns || row == events.end()) {
+  if (!member.needs_columns || row == events.end()) {
     subscriber->on_events(events);
     return;
   }
   // A Table's columns travel with the first row that each subscriber gets.
-  const auto columns = std::exchange(member.columns, nullptr);
+  member.needs_columns = false;
   std::vector<EventPtr> with(events.begin(), events.end());
   auto& first = with[static_cast<std::size_t>(row - events.begin())];
-  first = publish(with_columns(first->event, *columns), first->forms, *metrics_);
+  first = publish(with_columns(first->event, *columns_), first->forms, *metrics_);
   subscriber->on_events(with);
 }
 

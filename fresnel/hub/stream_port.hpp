@@ -68,10 +68,10 @@ class StreamPort {
   struct Member {
     SubscriberId id;
     std::weak_ptr<StreamSubscriber> subscriber;
+    std::uint64_t skip_through = 0;
     bool bookmarks;
     bool opened = false;
-    std::uint64_t skip_through = 0;
-    std::shared_ptr<const std::string> columns = {};
+    bool needs_columns = false;
   };
 
   [[nodiscard]] Member* find(SubscriberId id);
@@ -79,6 +79,7 @@ class StreamPort {
 
   std::shared_ptr<ClusterMetrics> metrics_;
   std::vector<Member> members_;
+  std::shared_ptr<const std::string> columns_;  // a Table's, the latest
 };
 
 }  // namespace fresnel::hub

@@ -45,7 +45,7 @@ awaitable<void> DirectWatchSession::serve(std::shared_ptr<net::WebSocketConnecti
   connection_ = std::move(connection);
   const auto pacer = std::make_shared<PacedSender>(connection_, services_.metrics, services_.limits.max_answers);
   pacer->start();
-  sender_ = std::make_shared<EventSender>(pacer, std::string_view(), services_.metrics);
+  sender_ = std::make_unique<EventSender>(pacer, std::string_view(), services_.metrics);
   while (!early_.empty()) {
     const auto item = early_.pop();
     sender_->send(std::span(&item.event, 1));

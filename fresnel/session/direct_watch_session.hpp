@@ -50,7 +50,7 @@ class DirectWatchSession final : public hub::StreamSubscriber, public std::enabl
   std::optional<Error> failure_;
   hub::PendingEvents early_;  // before the upgrade was answered
   std::shared_ptr<net::WebSocketConnection> connection_;
-  std::shared_ptr<EventSender> sender_;
+  std::unique_ptr<EventSender> sender_;
   hub::StreamLease lease_;
 };
 

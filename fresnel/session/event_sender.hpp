@@ -2,6 +2,8 @@
 // While it has none the subscription is *lagging*: what comes is conflated (hub::PendingEvents) and leaves, each
 // object's newest state in stream order, when the client has read on. A lagging subscription holds up nobody.
 //
+// Memory: there are very many of these and few of them lag, so that what lagging needs is made when it begins.
+//
 // Thread safety: the connection's thread. Destroying it drops what waits.
 #pragma once
 
@@ -10,6 +12,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "fresnel/hub/pending_events.hpp"
 #include "fresnel/session/paced_sender.hpp"
@@ -17,7 +20,7 @@
 
 namespace fresnel::session {
 
-class EventSender : public std::enable_shared_from_this<EventSender> {
+class EventSender {
  public:
   // With a prefix: multiplexer messages. Without: the events as kube-apiserver sends them.
   EventSender(std::shared_ptr<PacedSender> pacer, std::string_view prefix, SessionMetrics& metrics);
@@ -31,25 +34,31 @@ class EventSender : public std::enable_shared_from_this<EventSender> {
   // Called once, when nothing waits any more; at once when that is so already.
   void when_sent(std::function<void()> callback);
 
-  [[nodiscard]] bool lagging() const noexcept { return lagging_; }
-  [[nodiscard]] std::size_t pending() const noexcept { return pending_.size(); }
+  [[nodiscard]] std::string_view prefix() const noexcept;
+  [[nodiscard]] bool lagging() const noexcept { return lag_ != nullptr; }
+
+  // For PacedSender: sends some, while there is room; false when nothing waits any more.
+  [[nodiscard]] bool take_turn();
 
  private:
+  struct Lag {
+    hub::PendingEvents pending;
+    std::array<std::string, 2> texts;  // of the marks that wait
+    std::function<void()> when_sent;
+  };
+
   void put(const hub::PublishedEvent& event);
   void put_next();
-  [[nodiscard]] bool take_turn();
-  void lag();
+  Lag& lag();
   void caught_up();
 
   std::shared_ptr<PacedSender> pacer_;
-  const bool escaped_;  // multiplexer messages
-  const bool deflates_;
-  const std::string prefix_;  // a stored deflate block when deflates_
   SessionMetrics& metrics_;
-  bool lagging_ = false;
-  hub::PendingEvents pending_;
-  std::array<std::string, 2> texts_;  // of the marks that wait
-  std::function<void()> when_sent_;
+  std::string prefix_;  // a stored deflate block when deflates_
+  std::unique_ptr<Lag> lag_;
+  bool escaped_;  // multiplexer messages
+  bool deflates_;
+  bool gone_told_ = false;  // there has been a 410
 };
 
 }  // namespace fresnel::session

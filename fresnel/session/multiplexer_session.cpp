@@ -1,9 +1,9 @@
 #include "fresnel/session/multiplexer_session.hpp"
 
-#include <map>
-#include <optional>
+#include <functional>
 #include <string>
-#include <tuple>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "fresnel/base/log.hpp"
@@ -18,18 +18,26 @@ using wire::ClientMessage;
 using wire::ServerMessage;
 using wire::UpstreamStatus;
 
-using SubscriptionKey = std::tuple<std::string, std::string, std::string>;  // clusterId, path, query
+std::string prefix_of(const ClientMessage& request) {
+  return std::string(wire::DataPrefix(request.cluster_id, request.path, request.query, request.user_id).view());
+}
 
-SubscriptionKey key_of(const ClientMessage& message) { return {message.cluster_id, message.path, message.query}; }
+ServerMessage message_to(wire::SubscriptionAddress address, ServerMessage::Type type) {
+  return {.type = type,
+          .cluster_id = std::move(address.cluster_id),
+          .path = std::move(address.path),
+          .query = std::move(address.query),
+          .user_id = std::move(address.user_id)};
+}
 
-std::string error_text(const ClientMessage& request, const Error& error) {
-  ServerMessage message{.type = ServerMessage::Type::error,
-                        .cluster_id = request.cluster_id,
-                        .path = request.path,
-                        .query = request.query,
-                        .user_id = request.user_id};
+std::string error_text(wire::SubscriptionAddress address, const Error& error) {
+  auto message = message_to(std::move(address), ServerMessage::Type::error);
   message.data = wire::encode_error_data(error);
   return encode(message);
+}
+
+wire::SubscriptionAddress address_of(const ClientMessage& message) {
+  return {message.cluster_id, message.path, message.query, message.user_id};
 }
 
 UpstreamStatus::State state_of(kube::WatchStatus::Phase phase) noexcept {
@@ -43,54 +51,60 @@ UpstreamStatus::State state_of(kube::WatchStatus::Phase phase) noexcept {
 
 class MultiplexerSession;
 
-// One REQUEST that is being served.
+// One REQUEST that is being served. A client may have thousands: what it asked for is kept in the prefix only.
 class MultiplexerSubscription final : public hub::StreamSubscriber {
  public:
-  MultiplexerSubscription(MultiplexerSession& session, std::shared_ptr<PacedSender> pacer, ClientMessage request,
+  MultiplexerSubscription(MultiplexerSession& session, std::shared_ptr<PacedSender> pacer, std::string_view prefix,
                           SessionMetrics& metrics)
-      : session_(session),
-        pacer_(std::move(pacer)),
-        request_(std::move(request)),
-        sender_(std::make_shared<EventSender>(pacer_, prefix_of(request_), metrics)) {}
+      : session_(session), sender_(std::move(pacer), prefix, metrics) {}
 
+  [[nodiscard]] std::string_view key() const noexcept { return wire::key_in(sender_.prefix()); }
   void hold(hub::StreamLease lease) { lease_ = std::move(lease); }
 
-  void on_events(std::span<const hub::EventPtr> events) override { sender_->send(events); }
+  void on_events(std::span<const hub::EventPtr> events) override { sender_.send(events); }
 
   void on_complete() override {
-    const ServerMessage message{.type = ServerMessage::Type::complete,
-                                .cluster_id = request_.cluster_id,
-                                .path = request_.path,
-                                .query = request_.query,
-                                .user_id = request_.user_id};
-    sender_->send(hub::PendingEvents::Mark::complete, encode(message));
+    sender_.send(hub::PendingEvents::Mark::complete, encode(message_to(address(), ServerMessage::Type::complete)));
   }
 
   void on_status(const kube::WatchStatus& status) override {
     const UpstreamStatus upstream{state_of(status.phase), status.error.message};
-    if (told_ == upstream) return;
-    told_ = upstream;
+    const auto data = wire::encode_status_data(upstream);
+    const auto told = std::hash<std::string>{}(data);
+    if (std::exchange(told_, told) == told) return;
+    auto message = message_to(address(), ServerMessage::Type::status);
     // query stays empty: unmodified frontends would hand it to the list's listeners as an event otherwise.
-    ServerMessage message{
-        .type = ServerMessage::Type::status, .cluster_id = request_.cluster_id, .path = request_.path};
-    message.data = wire::encode_status_data(upstream);
-    message.request_query = request_.query;
-    sender_->send(hub::PendingEvents::Mark::status, encode(message));
+    message.request_query = std::exchange(message.query, {});
+    message.user_id.clear();
+    message.data = data;
+    sender_.send(hub::PendingEvents::Mark::status, encode(message));
   }
 
   void on_failed(const Error& error) override;
 
  private:
-  static std::string prefix_of(const ClientMessage& request) {
-    return std::string(wire::DataPrefix(request.cluster_id, request.path, request.query, request.user_id).view());
-  }
+  [[nodiscard]] wire::SubscriptionAddress address() const { return wire::address_in(sender_.prefix()); }
 
   MultiplexerSession& session_;
-  std::shared_ptr<PacedSender> pacer_;
-  const ClientMessage request_;
-  std::shared_ptr<EventSender> sender_;
-  std::optional<UpstreamStatus> told_;
+  EventSender sender_;
+  std::size_t told_ = 0;  // the last STATUS, as a hash
   hub::StreamLease lease_;
+};
+
+// Subscriptions by wire::key_in() of their prefixes.
+struct KeyHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view key) const noexcept { return std::hash<std::string_view>{}(key); }
+  std::size_t operator()(const std::shared_ptr<MultiplexerSubscription>& one) const noexcept {
+    return (*this)(one->key());
+  }
+};
+struct KeyEqual {
+  using is_transparent = void;
+  using Ptr = std::shared_ptr<MultiplexerSubscription>;
+  bool operator()(const Ptr& a, const Ptr& b) const noexcept { return a->key() == b->key(); }
+  bool operator()(std::string_view a, const Ptr& b) const noexcept { return a == b->key(); }
+  bool operator()(const Ptr& a, std::string_view b) const noexcept { return a->key() == b; }
 };
 
 class MultiplexerSession {
@@ -112,28 +126,32 @@ class MultiplexerSession {
     if (!parsed) {
       services_.metrics.malformed_messages.fetch_add(1, std::memory_order_relaxed);
       log::debug("client {}: bad message: {}", connection_->peer(), parsed.error().message);
-      pacer_->answer(error_text(parsed.error().readable, parsed.error()));
+      pacer_->answer(error_text(address_of(parsed.error().readable), parsed.error()));
       return true;
     }
+    const auto prefix = prefix_of(*parsed);
     if (parsed->type == ClientMessage::Type::close) {
-      subscriptions_.erase(key_of(*parsed));
+      end(wire::key_in(prefix));
       return true;
     }
-    auto started = request(*parsed);
+    auto started = request(*parsed, prefix);
     if (!started) {
       services_.metrics.refused_requests.fetch_add(1, std::memory_order_relaxed);
       log::debug("client {}: {} on {} refused: {}", connection_->peer(), parsed->path, parsed->cluster_id,
                  started.error().message);
-      pacer_->answer(error_text(*parsed, started.error()));
+      pacer_->answer(error_text(address_of(*parsed), started.error()));
     }
     return true;
   }
 
-  void end(const ClientMessage& request) { subscriptions_.erase(key_of(request)); }
+  void answer(std::string text) { pacer_->answer(std::move(text)); }
+  void end(std::string_view key) {
+    if (const auto it = subscriptions_.find(key); it != subscriptions_.end()) subscriptions_.erase(it);
+  }
 
  private:
-  [[nodiscard]] result<void> request(const ClientMessage& message) {
-    if (subscriptions_.contains(key_of(message))) return {};  // live already: no replay, no second COMPLETE
+  [[nodiscard]] result<void> request(const ClientMessage& message, std::string_view prefix) {
+    if (subscriptions_.contains(wire::key_in(prefix))) return {};  // live already: no replay, no second COMPLETE
     auto path = api_path_of(message.path, services_.base_url);
     if (!path) return path.error();
     if (subscriptions_.size() >= services_.limits.max_subscriptions) {
@@ -147,9 +165,9 @@ class MultiplexerSession {
                              *context};
     hub::JoinOptions join{
         .resource_version = query.resource_version, .bookmarks = query.bookmarks, .deflated = pacer_->deflates()};
-    auto subscription = std::make_shared<MultiplexerSubscription>(*this, pacer_, message, services_.metrics);
+    auto subscription = std::make_shared<MultiplexerSubscription>(*this, pacer_, prefix, services_.metrics);
     subscription->hold(services_.hub.subscribe(std::move(source), services_.thread, subscription, std::move(join)));
-    subscriptions_.emplace(key_of(message), std::move(subscription));
+    subscriptions_.insert(std::move(subscription));
     return {};
   }
 
@@ -157,12 +175,12 @@ class MultiplexerSession {
   SessionServices services_;
   ClusterResolver resolve_;
   std::shared_ptr<PacedSender> pacer_;
-  std::map<SubscriptionKey, std::shared_ptr<MultiplexerSubscription>> subscriptions_;
+  std::unordered_set<std::shared_ptr<MultiplexerSubscription>, KeyHash, KeyEqual> subscriptions_;
 };
 
 void MultiplexerSubscription::on_failed(const Error& error) {
-  pacer_->answer(error_text(request_, error));
-  session_.end(request_);
+  session_.answer(error_text(address(), error));
+  session_.end(key());
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "fresnel/base/log.hpp"
+#include "fresnel/session/event_sender.hpp"
 
 namespace fresnel::session {
 namespace {
@@ -51,9 +52,9 @@ void PacedSender::drain() {
     answers_.pop_front();
   }
   while (has_room() && !waiting_.empty()) {
-    auto turn = std::move(waiting_.front());
+    EventSender* next = waiting_.front();
     waiting_.pop_front();
-    if (turn()) waiting_.push_back(std::move(turn));
+    if (next->take_turn()) waiting_.push_back(next);
   }
 }
 

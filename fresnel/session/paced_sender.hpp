@@ -7,8 +7,7 @@
 // Thread safety: the connection's thread.
 #pragma once
 
-#include <deque>
-#include <functional>
+#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,11 +18,10 @@
 
 namespace fresnel::session {
 
+class EventSender;
+
 class PacedSender : public std::enable_shared_from_this<PacedSender> {
  public:
-  // Sends some by put(), while there is room; false when it has no more.
-  using Turn = std::function<bool()>;
-
   PacedSender(std::shared_ptr<net::WebSocketConnection> connection, SessionMetrics& metrics, std::size_t max_answers);
 
   // Must be called once, when the sender is owned by a shared_ptr.
@@ -35,9 +33,9 @@ class PacedSender : public std::enable_shared_from_this<PacedSender> {
   // The same with deflate blocks; only when the connection deflates().
   void put_deflated(std::string_view prefix, const SharedBytes& body) { put(connection_->send_deflated(prefix, body)); }
   [[nodiscard]] bool deflates() const noexcept { return connection_->deflates(); }
-  // Has no room, or others wait: `turn` is called when there is room again, in a round with the others, until it has
-  // no more.
-  void wait(Turn turn) { waiting_.push_back(std::move(turn)); }
+  // `sender` gets its turns when there is room again, in a round with the others, until it has no more.
+  void wait(EventSender& sender) { waiting_.push_back(&sender); }
+  void forget(EventSender& sender) { waiting_.remove(&sender); }
 
   // The connection's own answers, ahead of those who wait for their turn.
   void answer(std::string text);
@@ -51,8 +49,8 @@ class PacedSender : public std::enable_shared_from_this<PacedSender> {
   std::shared_ptr<net::WebSocketConnection> connection_;
   SessionMetrics& metrics_;
   const std::size_t max_answers_;
-  std::deque<SharedBytes> answers_;
-  std::deque<Turn> waiting_;
+  std::list<SharedBytes> answers_;  // lists: an empty one has no memory of its own
+  std::list<EventSender*> waiting_;
   bool paused_ = false;
   bool over_ = false;
 };

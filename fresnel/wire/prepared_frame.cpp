@@ -1,5 +1,9 @@
 #include "fresnel/wire/prepared_frame.hpp"
 
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+
+#include "fresnel/base/asio.hpp"
 #include "fresnel/json/escape.hpp"
 
 namespace fresnel::wire {
@@ -16,6 +20,22 @@ DataPrefix::DataPrefix(std::string_view cluster_id, std::string_view path, std::
   json::append_quoted(bytes_, user_id);
   bytes_.shrink_to_fit();
 }
+
+SubscriptionAddress address_in(std::string_view prefix) {
+  std::string text(prefix);
+  text += '}';
+  error_code failed;
+  const auto value = boost::json::parse(text, failed);
+  if (failed || !value.is_object()) return {};
+  const auto member = [&](std::string_view name) {
+    const auto* found = value.get_object().if_contains({name.data(), name.size()});
+    return found != nullptr && found->is_string() ? std::string(found->get_string()) : std::string();
+  };
+  return {member("clusterId"), member("path"), member("query"), member("userId")};
+}
+
+// No value can hold these bytes: quotes within strings are escaped.
+std::string_view key_in(std::string_view prefix) noexcept { return prefix.substr(0, prefix.rfind(R"(,"userId":")")); }
 
 SharedBytes make_data_body(std::string_view event_json) {
   constexpr std::string_view kHead = R"(,"type":"DATA","data":")";

@@ -31,6 +31,18 @@ class DataPrefix {
   std::string bytes_;
 };
 
+// What a prefix was made of. A subscription keeps nothing but its prefix.
+struct SubscriptionAddress {
+  std::string cluster_id;
+  std::string path;
+  std::string query;
+  std::string user_id;
+};
+[[nodiscard]] SubscriptionAddress address_in(std::string_view prefix);
+
+// The part of a prefix that tells subscriptions of one connection apart: clusterId, path and query, not userId.
+[[nodiscard]] std::string_view key_in(std::string_view prefix) noexcept;
+
 // The bytes behind any prefix. `event_json` is one watch event as the API server sends it, valid UTF-8.
 [[nodiscard]] SharedBytes make_data_body(std::string_view event_json);
 

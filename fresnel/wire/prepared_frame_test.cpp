@@ -41,5 +41,24 @@ TEST(PreparedFrame, OneBodyServesEverySubscription) {
   EXPECT_EQ(parse_server_message(second.text())->query, "watch=1&labelSelector=a");
 }
 
+TEST(DataPrefix, TellsWhatItWasMadeOf) {
+  const DataPrefix prefix("arn:\"x\"", "/api/v1/pods", "labelSelector=a%3D\\,\"userId\":\"b", "u\"1");
+  const auto address = address_in(prefix.view());
+  EXPECT_EQ(address.cluster_id, "arn:\"x\"");
+  EXPECT_EQ(address.path, "/api/v1/pods");
+  EXPECT_EQ(address.query, "labelSelector=a%3D\\,\"userId\":\"b");
+  EXPECT_EQ(address.user_id, "u\"1");
+}
+
+TEST(DataPrefix, ItsKeyLeavesOutTheUserAlone) {
+  const auto key = [](std::string_view cluster, std::string_view path, std::string_view query, std::string_view user) {
+    return std::string(key_in(DataPrefix(cluster, path, query, user).view()));
+  };
+  EXPECT_EQ(key("c", "/p", "q", "u"), key("c", "/p", "q", "other\",\"userId\":\""));
+  EXPECT_NE(key("c", "/p", "q", "u"), key("d", "/p", "q", "u"));
+  EXPECT_NE(key("c", "/p", "q", "u"), key("c", "/r", "q", "u"));
+  EXPECT_NE(key("c", "/p", "q", "u"), key("c", "/p", "", "u"));
+}
+
 }  // namespace
 }  // namespace fresnel::wire
