@@ -27,7 +27,8 @@ ALLOWED = {
     "plugin": "net json base",
     "sim": "kube net wire json base",
     "gateway": "session channel broker plugin websocket hub kube wire net json base",
-    "cli": "base json net wire kube websocket broker channel hub session client plugin sim gateway",
+    "load": "base",
+    "cli": "base json net wire kube websocket broker channel hub session client plugin sim gateway load",
 }
 ALLOWED = {layer: set(below.split()) for layer, below in ALLOWED.items()}
 

@@ -23,5 +23,6 @@ using Action = std::function<int()>;
 void add_get_command(CLI::App& app, Action& chosen);
 void add_watch_command(CLI::App& app, Action& chosen);
 void add_demo_command(CLI::App& app, Action& chosen);
+void add_bench_command(CLI::App& app, Action& chosen);
 
 }  // namespace fresnel::cli

@@ -47,6 +47,7 @@ int run(int argc, char** argv) {
   add_watch_command(app, chosen);
   add_serve_command(app, chosen);
   add_demo_command(app, chosen);
+  add_bench_command(app, chosen);
   if (const char* unknown = unknown_command(app, argc, argv)) {
     const auto text = std::string("error: unknown command \"") + unknown +
                       "\" for \"fresnel\"\nRun 'fresnel --help' for the commands.\n";

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Tests of the report on made-up results, and of copying it into a document."""
+
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import run  # noqa: E402
+from runner import report  # noqa: E402
+from runner.fan_out import configurations, ratio  # noqa: E402
+from runner.processes import Failed  # noqa: E402
+
+
+def fan_out_row(clients, burst, ours):
+    servers = {"floor": 1.0, "one_buffer": 0.8, "fan_out": ours, "deflate": ours, "naive": 9.0}
+    return {"clients": clients, "size": 1024, "burst": burst, "us": servers, "rate": {name: 1e6 for name in servers},
+            "to_floor": ours, "to_one_buffer": ours / 0.8, "naive_to_ours": 9 / ours, "deflate_to_plain": 1.0, "saved": 6.0}
+
+
+def gateway_row(burst, deflate, us, deflating=100):
+    return {"clients": 100, "burst": burst, "deflate": deflate, "us": us, "cpu_share": 0.25, "messages": 1000,
+            "seconds": 2, "bytes_a_message": 600 if deflate else 3800, "deflating": deflating if deflate else 0,
+            "pod_bytes": 3600}
+
+
+class Report(unittest.TestCase):
+    def test_goals_are_met_or_missed_by_the_worst_case(self):
+        text = report.goals({"fan_out": [fan_out_row(1000, 10, 1.1), fan_out_row(10, 1, 1.5)]})
+        self.assertIn("worst case (10 clients, 1024 B, bursts of 1) | <= 1.15 | 1.50 | **missed**", text)
+        self.assertIn(">= 8.00 | 8.18 | met", text)
+
+    def test_deflate_counts_only_when_it_was_negotiated(self):
+        without = report.goals({"gateway": [gateway_row(1, False, 5), gateway_row(1, True, 5, deflating=0)]})
+        self.assertNotIn("deflate", without)
+        with_it = report.goals({"gateway": [gateway_row(1, False, 5), gateway_row(1, True, 6)]})
+        self.assertIn("CPU over that without | <= 1.30 | 1.20 | met", with_it)
+        self.assertIn(">= 5.00 | 6.33 | met", with_it)
+
+    def test_every_server_has_a_column_and_every_row_as_many_cells(self):
+        text = report.fan_out_section([fan_out_row(1000, 1, 1.1), fan_out_row(1000, 10, 1.1)], ["A note."])
+        self.assertIn("| Fresnel | Fresnel, deflate | naive Beast |", text)
+        self.assertIn("A note.", text)
+        widths = {line.count("|") for line in text.split("\n\n")[1].splitlines()}
+        self.assertEqual(len(widths), 1, text)
+
+    def test_a_run_of_one_part_is_a_report_too(self):
+        text = report.render({"machine": {"processor": "a fast one"}, "gateway": [gateway_row(1, True, 5, deflating=0)]})
+        self.assertIn("- processor: a fast one", text)
+        self.assertIn("offered, not accepted", text)
+
+    def test_ratios_are_taken_within_a_round(self):
+        runs = {"a": [{"us": 2}, {"us": 30}, {"us": 2}], "b": [{"us": 1}, {"us": 15}, {"us": 1}]}
+        self.assertEqual(ratio(runs, "a", "b"), 2)
+
+    def test_the_quick_set_is_much_smaller(self):
+        self.assertLess(len(configurations(False)) * 3, len(configurations(True)))
+
+
+class UpdateDocs(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+        (self.root / "docs").mkdir()
+        self.document = self.root / "docs/performance.md"
+        patch = mock.patch.multiple(run, ROOT=self.root, log=lambda text: None)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def test_replaces_what_is_between_the_marks(self):
+        self.document.write_text(f"before\n{run.BEGIN}\nold\n{run.END}\nafter\n", encoding="utf-8")
+        (self.root / "report.md").write_text("# Benchmarks\n- a: b\n\n## Part\n![x](x.png)\n| 1 |\n", encoding="utf-8")
+        run.update_docs(self.root)
+        expected = f"before\n{run.BEGIN}\n- a: b\n\n### Part\n| 1 |\n{run.END}\nafter\n"
+        self.assertEqual(self.document.read_text(encoding="utf-8"), expected)
+        run.update_docs(self.root)
+        self.assertEqual(self.document.read_text(encoding="utf-8"), expected)
+
+    def test_says_what_is_missing(self):
+        with self.assertRaisesRegex(Failed, "run the benchmarks first"):
+            run.update_docs(self.root)
+        (self.root / "report.md").write_text("x", encoding="utf-8")
+        self.document.write_text("no marks", encoding="utf-8")
+        with self.assertRaisesRegex(Failed, "no place"):
+            run.update_docs(self.root)
+
+
+if __name__ == "__main__":
+    unittest.main()
