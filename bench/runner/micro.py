@@ -30,17 +30,23 @@ def run(program, work, repetitions, log):
 
 def gather(lines):
     runs = {}
-    for line in lines:
+    # Interleaved repetitions come in any order.
+    for line in sorted(lines, key=lambda line: (line.get("family_index", 0), line.get("per_family_instance_index", 0))):
         if line["run_type"] != "iteration":
             continue
         if line.get("error_occurred"):
             raise Failed(f"{line['name']}: {line.get('error_message')}")
         runs.setdefault(line["run_name"], []).append(line)
-    return [{"name": name, "ns": median(same, "real_time") * NANOSECONDS[same[0]["time_unit"]],
+    return [{"name": short(name), "ns": median(same, "real_time") * NANOSECONDS[same[0]["time_unit"]],
              "items": median(same, "items_per_second"), "bytes": median(same, "bytes_per_second"),
              "counters": {key: median(same, key) for key, value in same[0].items()
                           if key not in KNOWN and isinstance(value, (int, float)) and not isinstance(value, bool)}}
             for name, same in runs.items()]
+
+
+def short(name):
+    """Without how often it ran and which clock timed it."""
+    return "/".join(part for part in name.split("/") if not part.startswith("iterations:") and part != "manual_time")
 
 
 def median(lines, key):

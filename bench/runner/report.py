@@ -96,8 +96,15 @@ def micro_section(rows):
 
     lines = [(f"`{row['name']}`", time(row["ns"]), per_second(row["items"], "M/s"), per_second(row["bytes"], "MB/s"),
               ", ".join(f"{name} {number(value)}" for name, value in row["counters"].items())) for row in rows]
+    items = {row["name"]: row["items"] for row in rows}
+    references = [(f"{objects:,}", number(items[f"object_store_reference_bare_map/objects:{objects}"] / items[name]))
+                  for objects in (1_000, 10_000, 100_000)
+                  if (name := f"object_store_apply_parsed/objects:{objects}") in items
+                  and f"object_store_reference_bare_map/objects:{objects}" in items]
+    compared = ("\nTime of the client's store over that of a bare hash map of the same events:\n\n"
+                + table(("objects", "store / bare map"), references)) if references else ""
     return ("## Single functions\nGoogle Benchmark, `fresnel/*/*_bench.cpp`. A time is that of one iteration, which may be a batch.\n\n"
-            + table(("benchmark", "time", "items", "bytes", "counters"), lines))
+            + table(("benchmark", "time", "items", "bytes", "counters"), lines) + compared)
 
 
 def fan_out_section(rows, notes):

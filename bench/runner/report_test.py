@@ -61,7 +61,10 @@ class Report(unittest.TestCase):
                        {**line, "run_type": "aggregate", "items_per_second": 9e9}])
         self.assertEqual([(row["items"], row["ns"], row["counters"]) for row in rows], [(2.4e5, 4000, {})])
         self.assertIn("1,000 objects: million raw events/s | >= 0.25 | 0.24 | **missed**", report.goals({"micro": rows}))
-        self.assertIn("| 4.00 us | 0.24 M/s |", report.micro_section(rows))
+        self.assertIn("| `object_store_apply_raw/objects:1000` | 4.00 us | 0.24 M/s |", report.micro_section(rows))
+        reference = {"name": "object_store_reference_bare_map/objects:1000", "ns": 1, "items": 3e6, "bytes": None, "counters": {}}
+        parsed = {**reference, "name": "object_store_apply_parsed/objects:1000", "items": 2e6}
+        self.assertIn("| 1,000 | 1.50 |", report.micro_section([reference, parsed]))
 
     def test_a_benchmark_that_failed_is_no_figure(self):
         with self.assertRaisesRegex(Failed, "changes are missing"):
