@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Measures the gateway and its way out against other servers, and writes build/bench/report.md with plots.
 
-usage: bench/run.py [--quick | --full] [--only PART,PART...]     PART: fan-out, gateway, subscriptions, latency, slow-clients
+usage: bench/run.py [--quick | --full] [--only PART,PART...]
+                    PART: micro, fan-out, gateway, subscriptions, latency, slow-clients
        bench/run.py --update-docs                                copies the last report into docs/performance.md
 
-Needs the programs of `./dev build bench_programs`; node and npm for the comparison with `ws`; gnuplot-nox for plots. Every
+Needs the programs of `./dev build bench_programs fresnel_bench`; node and npm for the comparison with `ws`; gnuplot-nox for plots. Every
 figure of the report is measured in the run that writes it. Keep the machine idle meanwhile.
 """
 
@@ -19,13 +20,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runner import report
+from runner import micro, report
 from runner.fan_out import FanOut
 from runner.gateway import Gateway
 from runner.processes import Failed, Programs, processors
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("fan-out", "gateway", "subscriptions", "latency", "slow-clients")
+PARTS = ("micro", "fan-out", "gateway", "subscriptions", "latency", "slow-clients")
 BEGIN, END = "<!-- begin: bench/run.py --update-docs -->", "<!-- end: bench/run.py --update-docs -->"
 
 
@@ -60,6 +61,8 @@ def describe_machine(build, arguments):
 def measure(args, programs):
     results = {}
     chosen = args.only or PARTS
+    if "micro" in chosen:
+        results["micro"] = micro.run(args.build / "fresnel_bench", programs.work, 5 if args.full else 1, log)
     if "fan-out" in chosen:
         fan_out = FanOut(programs, ROOT / "bench", log)
         results["fan_out"] = fan_out.run(args.full, rounds=5 if args.full else 3, seconds=1.5 if args.full else 0.6)

@@ -1,6 +1,7 @@
 """The whole gateway between a simulated API server and many multiplexer clients. The gateway has one thread on a
 processor of its own; cluster and load generator share another."""
 
+import statistics
 import threading
 import time
 
@@ -40,7 +41,8 @@ class Gateway:
         results = []
         for (burst, deflate), runs in rows.items():
             middle = sorted(runs, key=lambda run: run["us"])[len(runs) // 2]
-            results.append({"clients": clients, "burst": burst, "deflate": deflate, **middle})
+            to_plain = statistics.median(run["us"] / plain["us"] for run, plain in zip(runs, rows[burst, False]))
+            results.append({"clients": clients, "burst": burst, "deflate": deflate, "to_plain": to_plain, **middle})
         return results
 
     def _events(self, clients, burst, turns, seconds, deflate):

@@ -53,7 +53,7 @@ def goals(results):
         plain, deflated = find(events, burst=burst, deflate=False), find(events, burst=burst, deflate=True)
         if plain and deflated and deflated["deflating"]:
             name = f"whole gateway, deflate, bursts of {burst}"
-            rows.append(goal(f"{name}: CPU over that without", deflated["us"] / plain["us"], 1.3))
+            rows.append(goal(f"{name}: CPU over that without", deflated["to_plain"], 1.3))
             rows.append(goal(f"{name}: bytes without over those with it",
                              plain["bytes_a_message"] / deflated["bytes_a_message"], 5, at_most=False))
     subscriptions = results.get("subscriptions")
@@ -66,7 +66,45 @@ def goals(results):
         row = find(latency["rows"], share=0.2, clients=latency["clients"])
         added = row["latency_ms"]["p99"] - latency["floor"]["latency_ms"]["p99"]
         rows.append(goal(f"p99 that the gateway adds to the floor's at 20% of peak, {row['clients']:,} clients", added, 1, " ms"))
-    return table(("goal", "bound", "measured", ""), rows) if rows else ""
+    rows += store_goals(results.get("micro", []))
+    return table(("goal", "bound", "measured", ""), rows) if rows else "None of them was measured in this run.\n"
+
+
+def store_goals(rows):
+    """Events a second that the client's store applies, from raw bytes and once parsed."""
+    goals_ = []
+    for objects in (1_000, 10_000, 100_000):
+        measured = {}
+        for row in rows:
+            name, *arguments = row["name"].split("/")
+            if f"objects:{objects}" in arguments:
+                measured[name] = row["items"]
+        for kind, limit in (("parsed", 2), ("raw", 0.25)):
+            if measured.get(f"object_store_apply_{kind}"):
+                goals_.append(goal(f"store of {objects:,} objects: million {kind} events/s",
+                                   measured[f"object_store_apply_{kind}"] / 1e6, limit, at_most=False))
+    return goals_
+
+
+def micro_section(rows):
+    def time(nanoseconds):
+        unit, size = next((u, s) for u, s in (("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1)) if nanoseconds >= s or s == 1)
+        return f"{number(nanoseconds / size)} {unit}"
+
+    def per_second(value, unit):
+        return "" if value is None else f"{number(value / 1e6)} {unit}"
+
+    lines = [(f"`{row['name']}`", time(row["ns"]), per_second(row["items"], "M/s"), per_second(row["bytes"], "MB/s"),
+              ", ".join(f"{name} {number(value)}" for name, value in row["counters"].items())) for row in rows]
+    items = {row["name"]: row["items"] for row in rows}
+    references = [(f"{objects:,}", number(items[f"object_store_reference_bare_map/objects:{objects}"] / items[name]))
+                  for objects in (1_000, 10_000, 100_000)
+                  if (name := f"object_store_apply_parsed/objects:{objects}") in items
+                  and f"object_store_reference_bare_map/objects:{objects}" in items]
+    compared = ("\nTime of the client's store over that of a bare hash map of the same events:\n\n"
+                + table(("objects", "store / bare map"), references)) if references else ""
+    return ("## Single functions\nGoogle Benchmark, `fresnel/*/*_bench.cpp`. A time is that of one iteration, which may be a batch.\n\n"
+            + table(("benchmark", "time", "items", "bytes", "counters"), lines) + compared)
 
 
 def fan_out_section(rows, notes):
@@ -152,7 +190,7 @@ def render(results):
     if results.get("fan_out"):
         parts.append(fan_out_section(results["fan_out"], results["notes"]))
     for key, section in (("gateway", gateway_section), ("subscriptions", subscriptions_section),
-                         ("latency", latency_section), ("slow_clients", slow_section)):
+                         ("latency", latency_section), ("slow_clients", slow_section), ("micro", micro_section)):
         if results.get(key):
             parts.append(section(results[key]))
     return "\n".join(parts)

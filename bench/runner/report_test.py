@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import run  # noqa: E402
 from runner import report  # noqa: E402
+from runner.micro import gather  # noqa: E402
 from runner.fan_out import configurations, ratio  # noqa: E402
 from runner.processes import Failed  # noqa: E402
 
@@ -24,6 +25,7 @@ def fan_out_row(clients, burst, ours):
 def gateway_row(burst, deflate, us, deflating=100):
     return {"clients": 100, "burst": burst, "deflate": deflate, "us": us, "cpu_share": 0.25, "messages": 1000,
             "seconds": 2, "bytes_a_message": 600 if deflate else 3800, "deflating": deflating if deflate else 0,
+            "to_plain": us / 5,
             "pod_bytes": 3600}
 
 
@@ -51,6 +53,23 @@ class Report(unittest.TestCase):
         text = report.render({"machine": {"processor": "a fast one"}, "gateway": [gateway_row(1, True, 5, deflating=0)]})
         self.assertIn("- processor: a fast one", text)
         self.assertIn("offered, not accepted", text)
+
+    def test_the_store_has_goals_for_each_size(self):
+        line = {"run_name": "object_store_apply_raw/objects:1000/iterations:1000/manual_time", "run_type": "iteration",
+                "time_unit": "us", "real_time": 4.0, "items_per_second": 3e5, "iterations": 1000}
+        rows = gather([line, {**line, "items_per_second": 2e5}, {**line, "items_per_second": 2.4e5},
+                       {**line, "run_type": "aggregate", "items_per_second": 9e9}])
+        self.assertEqual([(row["items"], row["ns"], row["counters"]) for row in rows], [(2.4e5, 4000, {})])
+        self.assertIn("1,000 objects: million raw events/s | >= 0.25 | 0.24 | **missed**", report.goals({"micro": rows}))
+        self.assertIn("| `object_store_apply_raw/objects:1000` | 4.00 us | 0.24 M/s |", report.micro_section(rows))
+        reference = {"name": "object_store_reference_bare_map/objects:1000", "ns": 1, "items": 3e6, "bytes": None, "counters": {}}
+        parsed = {**reference, "name": "object_store_apply_parsed/objects:1000", "items": 2e6}
+        self.assertIn("| 1,000 | 1.50 |", report.micro_section([reference, parsed]))
+
+    def test_a_benchmark_that_failed_is_no_figure(self):
+        with self.assertRaisesRegex(Failed, "changes are missing"):
+            gather([{"name": "x", "run_name": "x", "run_type": "iteration", "error_occurred": True,
+                     "error_message": "changes are missing"}])
 
     def test_ratios_are_taken_within_a_round(self):
         runs = {"a": [{"us": 2}, {"us": 30}, {"us": 2}], "b": [{"us": 1}, {"us": 15}, {"us": 1}]}
