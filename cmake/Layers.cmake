@@ -1,15 +1,17 @@
 # fresnel_layer(NAME DEPS ...) makes fresnel/NAME/*.cpp an object library. fresnel_NAME compiles the layer's objects;
 # fresnel_NAME_link carries them and those of every layer below it.
+
+# GCC 12 with optimisation takes Asio's pair of frame allocation functions, inlined into a coroutine, for mismatched, and
+# does not see in a precompiled <string> that what it warns of is the library's own code, where it is mistaken.
+set(FRESNEL_MISTAKEN_WARNINGS -Wno-mismatched-new-delete -Wno-array-bounds -Wno-stringop-overread -Wno-stringop-overflow
+  -Wno-restrict)
 add_library(fresnel_warnings INTERFACE)
 target_compile_options(fresnel_warnings INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Werror
   # GCC 12 counts a designated initializer that leaves members at their defaults as an omission.
   -Wno-missing-field-initializers
-  # GCC 12 with optimisation takes Asio's pair of frame allocation functions, inlined into a coroutine, for mismatched.
-  $<$<CONFIG:Release>:-Wno-mismatched-new-delete>
-  # Nor does it see, in a precompiled <string>, that what it warns of is the library's own code, where it is mistaken.
-  "$<$<CONFIG:Release>:-Wno-array-bounds;-Wno-stringop-overread;-Wno-stringop-overflow;-Wno-restrict>")
+  "$<$<CONFIG:Release>:${FRESNEL_MISTAKEN_WARNINGS}>")
 if(FRESNEL_SANITIZE)
-  target_compile_options(fresnel_warnings INTERFACE -Wno-mismatched-new-delete)
+  target_compile_options(fresnel_warnings INTERFACE ${FRESNEL_MISTAKEN_WARNINGS})
   add_compile_options(-fsanitize=${FRESNEL_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${FRESNEL_SANITIZE})
   # The sanitizers' own branches keep GCC from seeing that a variant's other alternative is not read.

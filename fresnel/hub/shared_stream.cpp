@@ -11,6 +11,8 @@
 namespace fresnel::hub {
 namespace {
 
+constexpr Duration kKeepState = seconds(1);  // after the last joiner who was given it
+
 bool is_refusal(const Error& error) noexcept {
   switch (error.code) {
     case Errc::invalid_argument:
@@ -41,6 +43,7 @@ SharedStream::SharedStream(StreamKey key, std::shared_ptr<kube::ApiClient> clien
                 .on_start_lost = [this] { on_start_lost(); }},
                options.watcher),
       log_(options.log),
+      state_end_(executor, clock),
       linger_(std::make_shared<Timer>(executor, clock)),
       quiet_(std::make_shared<Timer>(executor, clock)) {
   metrics_->upstream_watches.fetch_add(1, std::memory_order_relaxed);
@@ -164,17 +167,24 @@ EventPtr SharedStream::bookmark(const Member& member, std::uint64_t version) {
 }
 
 std::shared_ptr<const std::vector<EventPtr>> SharedStream::state(Forms forms) {
-  auto state = state_.lock();
-  if (!state) {
-    state = std::make_shared<const std::vector<EventPtr>>(published(watcher_.index().snapshot(), forms));
-  } else if (!state->empty() && !state->front()->forms.include(forms)) {
+  if (!state_) {
+    state_ = std::make_shared<const std::vector<EventPtr>>(published(watcher_.index().snapshot(), forms));
+  } else if (!state_->empty() && !state_->front()->forms.include(forms)) {
     std::vector<EventPtr> more;
-    more.reserve(state->size());
-    for (const auto& event : *state) more.push_back(with_forms(event, forms, *metrics_));
-    state = std::make_shared<const std::vector<EventPtr>>(std::move(more));
+    more.reserve(state_->size());
+    for (const auto& event : *state_) more.push_back(with_forms(event, forms, *metrics_));
+    state_ = std::make_shared<const std::vector<EventPtr>>(std::move(more));
   }
-  state_ = state;
-  return state;
+  state_until_ = clock_.now() + kKeepState;
+  keep_state();
+  return state_;
+}
+
+void SharedStream::keep_state() {
+  state_end_.call_at(state_until_, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self && self->clock_.now() >= self->state_until_) self->state_.reset();
+  });
 }
 
 void SharedStream::count_readers(Forms forms, bool come) noexcept {

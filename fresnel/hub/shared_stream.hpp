@@ -88,6 +88,7 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   void send_state(SubscriberId id, Member& member, std::vector<EventPtr> before);
   void send_gone(SubscriberId id, Member& member, std::uint64_t version);
   [[nodiscard]] std::shared_ptr<const std::vector<EventPtr>> state(Forms forms);
+  void keep_state();
   [[nodiscard]] EventPtr bookmark(const Member& member, std::uint64_t version);
   [[nodiscard]] std::vector<EventPtr> published(std::vector<kube::WatchEvent> events, Forms forms) const;
   [[nodiscard]] Forms forms_read() const noexcept { return {readers_[0] > 0, readers_[1] > 0, readers_[2] > 0}; }
@@ -115,9 +116,12 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   std::string kind_;  // of the list's objects
   std::string api_version_;
   std::shared_ptr<const std::string> columns_;
-  // What joiners without a version are given, as long as somebody is being given it and nothing has changed.
-  std::weak_ptr<const std::vector<EventPtr>> state_;
+  // What joiners without a version are given, while nothing has changed and the last of them came lately: many come at
+  // once when a gateway or a network returns.
+  std::shared_ptr<const std::vector<EventPtr>> state_;
+  TimePoint state_until_;
   EventPtr bookmark_;  // the last one made, for the next who needs the same
+  Timer state_end_;
   // Shared with the coroutines that wait for them, which do not keep the stream.
   std::shared_ptr<Timer> linger_;
   std::shared_ptr<Timer> quiet_;

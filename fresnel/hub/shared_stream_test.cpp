@@ -126,6 +126,28 @@ TEST_P(SharedStreamTest, ALateReaderAddsTheFormThatItReads) {
   }
 }
 
+TEST_P(SharedStreamTest, JoinersThatComeCloseTogetherShareTheStatesTexts) {
+  cluster.put("a");
+  std::vector<Client> clients;
+  const auto joins_escape = [&](int joiners) {
+    const auto before = program.metrics().escaped.load();
+    for (int i = 0; i < joiners; ++i) clients.push_back(join());
+    return program.metrics().escaped - before;
+  };
+  (void)join();
+  EXPECT_EQ(joins_escape(100), 0u) << "each in a turn of its own";
+  advance(milliseconds(900));
+  EXPECT_EQ(joins_escape(1), 0u);
+  advance(milliseconds(900));
+  EXPECT_EQ(joins_escape(1), 0u);
+  advance(seconds(1));
+  EXPECT_EQ(joins_escape(2), 1u) << "it is not kept for ever";
+  cluster.put("b");
+  run();
+  EXPECT_EQ(joins_escape(1), 2u) << "nor beyond a change";
+  EXPECT_THAT(clients.back()->told, ElementsAre("ADDED a@1", "ADDED b@2", "COMPLETE"));
+}
+
 TEST_P(SharedStreamTest, StreamsOfDifferentKeysDoNotMix) {
   cluster.put("a");
   auto one = join();

@@ -116,13 +116,14 @@ class Dev(Checkout):
 
 
 class Ci(Checkout):
-    def fake_dev(self, lint, test, asan):
+    def fake_dev(self, lint, test, asan, tsan="echo '7 passed, 0 failed'"):
         dev = self.root / "dev"
         dev.write_text(f"""#!/usr/bin/env bash
             case $1 in
               lint) {lint} ;;
               test) echo "CI=$CI assets=$KUBEBUILDER_ASSETS"; {test} ;;
               asan) {asan} ;;
+              tsan) {tsan} ;;
             esac""", encoding="utf-8")
         dev.chmod(0o755)
 
@@ -133,14 +134,15 @@ class Ci(Checkout):
     def test_it_ends_with_the_sum(self):
         self.fake_dev("true", "echo '300 passed, 0 failed'", "echo '250 passed, 0 failed'")
         code, line, output = self.last_line(KUBEBUILDER_ASSETS="/somewhere")
-        self.assertEqual((code, line), (0, "551 passed, 0 failed"), output)
+        self.assertEqual((code, line), (0, "558 passed, 0 failed"), output)
         self.assertIn("CI=1 assets=/somewhere", output)
 
     def test_any_failure_fails_it(self):
-        cases = (("exit 1", "echo '2 passed, 0 failed'", "echo '2 passed, 0 failed'", "4 passed, 1 failed"),
-                 ("true", "echo '2 passed, 1 failed'; exit 8", "echo '2 passed, 0 failed'", "5 passed, 1 failed"),
-                 ("true", "echo '2 passed, 0 failed'; exit 1", "echo '2 passed, 0 failed'", "5 passed, 1 failed"),
-                 ("true", "echo '2 passed, 0 failed'", "exit 2", "3 passed, 1 failed"))
+        cases = (("exit 1", "echo '2 passed, 0 failed'", "echo '2 passed, 0 failed'", "11 passed, 1 failed"),
+                 ("true", "echo '2 passed, 1 failed'; exit 8", "echo '2 passed, 0 failed'", "12 passed, 1 failed"),
+                 ("true", "echo '2 passed, 0 failed'; exit 1", "echo '2 passed, 0 failed'", "12 passed, 1 failed"),
+                 ("true", "echo '2 passed, 0 failed'", "exit 2", "10 passed, 1 failed"),
+                 ("true", "echo '2 passed, 0 failed'", "echo '2 passed, 0 failed'", "exit 66", "5 passed, 1 failed"))
         for *stages, expected in cases:
             self.fake_dev(*stages)
             code, line, output = self.last_line(KUBEBUILDER_ASSETS="/somewhere")

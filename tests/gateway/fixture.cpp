@@ -1,6 +1,7 @@
 #include "tests/gateway/fixture.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <cstdlib>
 #include <sstream>
 
 #include "tests/support/ports.hpp"
@@ -113,7 +114,9 @@ GatewayTest::~GatewayTest() {
 void GatewayTest::start(gateway::GatewayOptions options) {
   options.listen.port = 0;
   options.drain_timeout = seconds(2);
-  if (options.threads == 0) options.threads = 2;
+  // As for `fresnel serve`; a test that needs a number sets it.
+  const char* threads = std::getenv("FRESNEL_THREADS");
+  if (options.threads == 0) options.threads = threads != nullptr && std::string_view(threads) == "1" ? 1 : 2;
   std::vector<kube::KubeconfigEntry> entries;
   const auto add = [&](const kube::ClusterContext& c) { entries.push_back({c.name, c.cluster, c.server, c}); };
   add(context("sim", sim_->url()));
