@@ -43,6 +43,7 @@ LoadArgs parse(int argc, char** argv) {
   app.add_option("--receive-buffer", args.options.receive_buffer, "SO_RCVBUF, bytes");
   app.add_option("--processor", args.processor, "Processor to run on");
   app.add_flag("--deflate", args.options.deflate, "Offer permessage-deflate");
+  app.add_flag("--spin", args.options.spin, "Never sleep");
   app.add_flag("--blind", blind, "Only count messages, do not look inside");
   try {
     app.parse(argc, argv);

@@ -76,7 +76,7 @@ class FanOut:
         with Child(argv, SERVER_PROCESSOR, self.env) as child:
             port = child.line()
             offer = ["--deflate"] if server == "deflate" else []
-            with self.programs.load(f"ws://127.0.0.1:{port}/", clients, "--blind", *offer) as load:
+            with self.programs.load(f"ws://127.0.0.1:{port}/", clients, "--blind", "--spin", *offer) as load:
                 connect(load)
                 answer = json.loads(child.line(60 + 4 * seconds))
                 counted = load.ask("drop")

@@ -83,7 +83,7 @@ class Generator::Impl {
       const auto left = deadline - std::chrono::steady_clock::now();
       if (left <= Duration::zero()) return false;
       const auto wait = std::chrono::ceil<milliseconds>(std::min<Duration>(left, milliseconds(100)));
-      turn(static_cast<int>(wait.count()));
+      turn(options_.spin ? 0 : static_cast<int>(wait.count()));
     }
   }
 

@@ -40,6 +40,7 @@ struct GeneratorOptions {
   bool look_inside = true;            // tells kinds of messages apart and reads the time of writing
   int receive_buffer = 0;             // SO_RCVBUF, bytes; 0: the kernel's choice
   std::size_t connecting_at_once = 256;
+  bool spin = false;  // never sleeps, so that no sender on this machine pays for waking it; takes a whole processor
 };
 
 struct Totals {

@@ -179,6 +179,13 @@ TEST_F(GeneratorTest, StoppedClientsDoNotRead) {
   ASSERT_TRUE(until([&] { return generator.totals().messages == 3; }));
 }
 
+TEST_F(GeneratorTest, SpinningServesTheSame) {
+  auto& generator = make({.spin = true});
+  open_one(0);
+  listener.send(0, "\x81\x02{}");
+  ASSERT_TRUE(until([&] { return generator.totals().messages == 1; }));
+}
+
 TEST_F(GeneratorTest, DropsAllAndComesBack) {
   auto& generator = make();
   open_one(0);
