@@ -132,6 +132,7 @@ void SharedStream::admit(SubscriberId id, Member& member) {
     return;
   }
   member.awaits_complete = !progress_.has_told(version, clock_.now());
+  somebody_waits_ |= member.awaits_complete;
   opening.complete = !member.awaits_complete;
   if (opening.complete) opening.bookmark = bookmark(member, std::max(version, progress_.reached()));
   send_opening(id, member, std::move(opening));
@@ -282,12 +283,13 @@ void SharedStream::on_events(std::vector<kube::WatchEvent> events) {
 }
 
 void SharedStream::complete_waiting() {
+  if (!somebody_waits_) return;
   const TimePoint now = clock_.now();
-  bool somebody_waits = false;
+  somebody_waits_ = false;
   for (auto& [id, member] : members_) {
     if (!member.awaits_complete) continue;
     if (!progress_.has_told(member.version.value_or(0), now)) {
-      somebody_waits = true;
+      somebody_waits_ = true;
       continue;
     }
     member.awaits_complete = false;
@@ -295,7 +297,7 @@ void SharedStream::complete_waiting() {
     post(port_of(member), [id = id, mark = std::move(mark)](StreamPort& target) { target.complete(id, mark); });
   }
   const auto quiet_at = progress_.quiet_at();
-  if (!somebody_waits || awaits_quiet_ || !quiet_at || *quiet_at <= now) return;
+  if (!somebody_waits_ || awaits_quiet_ || !quiet_at || *quiet_at <= now) return;
   awaits_quiet_ = true;
   asio::co_spawn(executor_, await_quiet(weak_from_this(), quiet_, *quiet_at), asio::detached);
 }

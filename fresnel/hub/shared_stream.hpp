@@ -125,6 +125,7 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   // Shared with the coroutines that wait for them, which do not keep the stream.
   std::shared_ptr<Timer> linger_;
   std::shared_ptr<Timer> quiet_;
+  bool somebody_waits_ = false;  // for its completion
   bool awaits_quiet_ = false;
 };
 

@@ -218,6 +218,7 @@ TEST_P(SharedStreamRelistTest, ARefusalAtTheOpeningIsToldToEachAndANewSubscriber
     clients.clear();
     refused.run();
     EXPECT_EQ(refused.metrics().upstream_watches, 1);
+    refused.advance(seconds(1));  // the state that joiners share is given up
     EXPECT_EQ(refused.clock.armed(), 1u) << "the watch's own deadline, and no linger of the refused stream";
   }
 }

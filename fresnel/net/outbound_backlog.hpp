@@ -41,7 +41,7 @@ enum class Coding : std::uint8_t { plain, deflated };
 
 // What one system call sends. The parts point into the backlog and the scratch.
 struct OutboundBatch {
-  static constexpr std::size_t kMaxParts = 64;
+  static constexpr std::size_t kMaxParts = 256;
   static constexpr std::size_t kMaxBytes = 1u << 20;
 
   std::array<iovec, kMaxParts> parts;
@@ -52,7 +52,7 @@ struct OutboundBatch {
 class OutboundBacklog {
  public:
   static constexpr std::size_t kTinyBody = 256;
-  static constexpr std::size_t kSmallFrame = 4096;  // copied into the scratch; larger bodies leave by reference
+  static constexpr std::size_t kSmallFrame = 2048;  // copied into the scratch; larger bodies leave by reference
 
   // One message.
   void push(Opcode opcode, std::string_view prefix, const SharedBytes& body, Coding coding = Coding::plain);
@@ -61,7 +61,7 @@ class OutboundBacklog {
   // Bytes of whole frames, to leave at the next frame boundary.
   void push_urgent(std::string_view frames);
 
-  // The next bytes in order, as many as fit: small frames are copied into `scratch` (64 KiB are a good size).
+  // The next bytes in order, as many as fit: small frames are copied into `scratch` (256 KiB are a good size).
   [[nodiscard]] OutboundBatch gather(std::span<char> scratch) const;
   // The first `bytes` in order have been sent.
   void consume(std::size_t bytes);

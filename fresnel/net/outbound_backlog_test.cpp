@@ -105,17 +105,24 @@ TEST_F(OutboundBacklogTest, UrgentFramesGoAheadOfFramesThatHaveNotBegun) {
 }
 
 TEST_F(OutboundBacklogTest, StopsAtTheScratchsAndTheBatchsBounds) {
-  const SharedBytes small(std::string(4000, 's'));
+  const SharedBytes small(std::string(2000, 's'));
   for (int i = 0; i < 100; ++i) backlog_.push(Opcode::text, {}, small);
   EXPECT_LE(gather().bytes, scratch_.size());
-  EXPECT_GT(gather().bytes, scratch_.size() - 4100);
+  EXPECT_GT(gather().bytes, scratch_.size() - 2100);
   const auto all = drain(SIZE_MAX);
-  EXPECT_EQ(all.size(), 100u * 4004);
+  EXPECT_EQ(all.size(), 100u * 2004);
 
   const SharedBytes large(std::string(10'000, 'l'));
-  for (int i = 0; i < 100; ++i) backlog_.push(Opcode::text, {}, large);
+  const auto count = OutboundBatch::kMaxBytes / large.size() + 10;
+  for (std::size_t i = 0; i < count; ++i) backlog_.push(Opcode::text, {}, large);
+  EXPECT_GE(gather().bytes, OutboundBatch::kMaxBytes);
+  EXPECT_LT(gather().bytes, OutboundBatch::kMaxBytes + 10'004);
+  EXPECT_EQ(drain(SIZE_MAX).size(), count * 10'004);
+
+  const SharedBytes medium(std::string(2100, 'm'));
+  for (int i = 0; i < 200; ++i) backlog_.push(Opcode::text, {}, medium);
   EXPECT_EQ(gather().count, OutboundBatch::kMaxParts);
-  EXPECT_EQ(drain(SIZE_MAX).size(), 100u * 10'004);
+  EXPECT_EQ(drain(SIZE_MAX).size(), 200u * 2104);
 }
 
 TEST_F(OutboundBacklogTest, AnyCutGivesTheSameBytes) {

@@ -14,7 +14,7 @@
 namespace fresnel::net {
 namespace {
 
-constexpr std::size_t kScratch = 64u << 10;
+constexpr std::size_t kScratch = 256u << 10;
 constexpr std::size_t kMaxSpares = 256;            // empty backlogs kept for reuse by one io_context
 constexpr std::size_t kMaxSpareBytes = 64u << 10;  // memory of each
 constexpr std::size_t kMaxTurnBytes = 1u << 20;    // one queue's share of a flush, so that none starves the others

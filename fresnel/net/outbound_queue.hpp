@@ -9,7 +9,7 @@
 // Messages bypass Beast: never send one through it on the same connection, its composed write splits frames.
 //
 // Sending. The first message of a turn of the loop marks the queue; one posted task for all marked queues of the
-// io_context then sends what each has gathered: one system call a queue (64 KiB of small frames at most a call). Only
+// io_context then sends what each has gathered: one system call a queue (256 KiB of small frames at most a call). Only
 // when the kernel has no room does the queue wait for writability. Several io_contexts share nothing.
 //
 // Life. handshake --open()--> open --seal() or a Close frame from Beast--> sealed; failed from any of them, on a socket
