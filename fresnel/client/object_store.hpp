@@ -1,8 +1,7 @@
 // ObjectStore: the objects of one watch, kept current by its events in stream order.
 //
-// - An event is known by its object's identity (kube::object_identity: metadata.uid). One event costs O(1) amortised,
-// and
-//   its text is not copied: the store shares it with the event.
+// - An event is known by its object's identity (kube::object_identity: metadata.uid). One event costs O(1) amortised;
+//   its text is not copied, the store shares it with the event.
 // - What is older than the same object's own version is skipped, and nothing else is: a DELETED that carries the last
 //   version seen is applied. The same version again changes nothing.
 // - on_change tells every change with a type true to what the store knew: ADDED for what is new, MODIFIED for what it

@@ -61,6 +61,12 @@ bool EventLog::tells_difference(std::uint64_t version) const noexcept {
   return version >= tombstone_horizon_ && !in_a_gap(version);
 }
 
+void EventLog::make_forms(std::uint64_t version, Forms forms, ClusterMetrics& counters) {
+  for (auto entry = events_.rbegin(); entry != events_.rend() && entry->version > version; ++entry) {
+    entry->event = with_forms(entry->event, forms, counters);
+  }
+}
+
 std::vector<EventPtr> EventLog::after(std::uint64_t version) const {
   // From the end: who returns has usually missed little. Order is stream order; the number only finds the place.
   auto first = events_.end();

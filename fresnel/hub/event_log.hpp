@@ -47,6 +47,8 @@ class EventLog {
   [[nodiscard]] bool tells_after(std::uint64_t version) const noexcept;
   [[nodiscard]] bool tells_difference(std::uint64_t version) const noexcept;
 
+  // Gives the events after `version` these forms, for this joiner and those after it.
+  void make_forms(std::uint64_t version, Forms forms, ClusterMetrics& counters);
   // The events after `version`; needs tells_after(version).
   [[nodiscard]] std::vector<EventPtr> after(std::uint64_t version) const;
 

@@ -18,10 +18,12 @@ struct ClusterMetrics {
   std::atomic<std::int64_t> subscriptions{0};     // joined to them
   std::atomic<std::uint64_t> events_in{0};        // from API servers, BOOKMARKs included
   std::atomic<std::uint64_t> events_out{0};       // handed to subscribers
-  std::atomic<std::uint64_t> escaped{0};          // events escaped for multiplexers: once, however many read them
-  std::atomic<std::uint64_t> compressed{0};       // texts compressed: once, however many read them
-  std::atomic<std::uint64_t> relists{0};          // after a 410
-  std::atomic<std::uint64_t> expired{0};          // subscribers that returned with a version too old to serve
+  // Once for all subscribers that follow, and for all joiners that come close together. Not counted: an ADDED made of a
+  // MODIFIED for those who lag.
+  std::atomic<std::uint64_t> escaped{0};     // events escaped for multiplexers
+  std::atomic<std::uint64_t> compressed{0};  // texts compressed
+  std::atomic<std::uint64_t> relists{0};     // after a 410
+  std::atomic<std::uint64_t> expired{0};     // subscribers that returned with a version too old to serve
 };
 
 class HubMetrics {

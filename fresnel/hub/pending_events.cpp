@@ -28,7 +28,8 @@ std::size_t PendingEvents::push_change(EventPtr event) {
   }
   Entry& entry = *known->second;
   const Type before = entry.type;
-  if (before == Type::added && type == Type::deleted && !may_be_known_) {
+  drop(entry.event);
+  if (before == Type::added && type == Type::deleted && !initial_) {
     order_.erase(known->second);
     objects_.erase(known);
     return 2;
@@ -44,21 +45,37 @@ std::size_t PendingEvents::push_change(EventPtr event) {
 }
 
 std::size_t PendingEvents::push_error(EventPtr event) {
-  may_be_known_ = true;
   std::size_t dropped = 0;
+  std::unordered_map<std::string, Order::iterator> deletions;
   for (auto at = order_.begin(); at != order_.end();) {
-    if (at->event != nullptr && at->type == Type::deleted) {
+    const bool is_deletion = at->event != nullptr && at->type == Type::deleted;
+    if (is_deletion) {
+      const auto [earlier, is_first] = deletions.try_emplace(at->identity, at);
+      if (!is_first) {
+        order_.erase(std::exchange(earlier->second, at));
+        ++dropped;
+      }
+    }
+    if (is_deletion || (at->event == nullptr && at->mark == Mark::status)) {
       ++at;
       continue;
     }
-    if (at->event != nullptr) ++dropped;
-    objects_.erase(at->identity);
+    if (at->event != nullptr) {
+      drop(at->event);
+      ++dropped;
+    }
     at = order_.erase(at);
   }
+  objects_.clear();
   bookmark_.reset();
-  marks_ = {};
+  marks_[static_cast<std::size_t>(Mark::complete)].reset();
+  initial_ = true;
   order_.push_back({std::move(event), Type::error, {}, {}});
   return dropped;
+}
+
+void PendingEvents::drop(const EventPtr& event) {
+  if (event->event.has_columns) columns_ = event;
 }
 
 std::size_t PendingEvents::push_bookmark(EventPtr event) {
@@ -72,27 +89,28 @@ void PendingEvents::push(Mark mark) {
   auto& place = marks_[static_cast<std::size_t>(mark)];
   if (place) order_.erase(*place);
   place = order_.insert(order_.end(), Entry{nullptr, Type::unknown, mark, {}});
+  if (mark != Mark::complete) return;
+  objects_.clear();
+  initial_ = false;
 }
 
 PendingEvents::Item PendingEvents::pop() {
-  Entry entry = std::move(order_.front());
-  if (entry.event == nullptr) {
-    marks_[static_cast<std::size_t>(entry.mark)].reset();
-  } else if (entry.type == Type::bookmark) {
+  const auto front = order_.begin();
+  if (front->event == nullptr) {
+    marks_[static_cast<std::size_t>(front->mark)].reset();
+  } else if (front->type == Type::bookmark) {
     bookmark_.reset();
-  } else if (!entry.identity.empty()) {
-    objects_.erase(entry.identity);
+  } else if (const auto known = objects_.find(front->identity); known != objects_.end() && known->second == front) {
+    objects_.erase(known);
   }
+  const Entry entry = std::move(*front);
   order_.pop_front();
   if (entry.event == nullptr) return {nullptr, entry.mark};
-  return {as_type(entry.event, entry.type), {}};
-}
-
-void PendingEvents::clear() {
-  order_.clear();
-  objects_.clear();
-  bookmark_.reset();
-  marks_ = {};
+  auto event = as_type(entry.event, entry.type);
+  if (columns_ && event->event.is_table && event->event.changes_an_object()) {
+    event = with_columns_of(event, *std::exchange(columns_, nullptr));
+  }
+  return {std::move(event), {}};
 }
 
 }  // namespace fresnel::hub

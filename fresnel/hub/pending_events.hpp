@@ -9,13 +9,19 @@
 //   DELETED   ADDED     MODIFIED, the newest state (an object that left a selector and came back)
 //
 // An object's entry stands where its newest event stood in the stream. So whoever has been given the entries up to a
-// version, and comes back with that version, misses nothing: what still waited was newer.
+// version, and comes back with that version, misses nothing: what still waited was newer. An object that changes more
+// often than the subscriber catches up is told when it has caught up.
 //
-// A 410 makes everything told before worthless, the whole state follows it: of what waits only the deletions stay.
-// From then on an ADDED may be of an object that the subscriber knows, so its deletion is told. Of bookmarks and of
-// each kind of mark the newest stays.
+// Initial data, up to COMPLETE, may tell ADDED of objects that the subscriber knows: it came with an old version, or
+// after a 410 it did not heed. So until COMPLETE, ADDED and then DELETED is DELETED. What changes after COMPLETE has
+// entries of its own behind it: COMPLETE never overtakes what it completes.
 //
-// Bounds: an entry for each object that the subscriber knows or could know by now, however long it waits.
+// A 410 makes what was told before worthless, the whole state follows it: of what waits only deletions and the STATUS
+// stay. Of bookmarks and of each kind of mark the newest stays. A Table's columns, which travel with one row, go over
+// to the next row when that one is not sent.
+//
+// Bounds: three entries (before a 410, before COMPLETE, behind it) for each object that the subscriber knows or could
+// know by now, however long it waits.
 //
 // Thread safety: one owner.
 #pragma once
@@ -48,12 +54,11 @@ class PendingEvents {
   // The next to be told; only when not empty.
   [[nodiscard]] Item pop();
 
-  // A 410 has been told without waiting here.
-  void told_gone() noexcept { may_be_known_ = true; }
+  // COMPLETE has been told without waiting here.
+  void told_complete() noexcept { initial_ = false; }
 
   [[nodiscard]] bool empty() const noexcept { return order_.empty(); }
   [[nodiscard]] std::size_t size() const noexcept { return order_.size(); }
-  void clear();
 
  private:
   using Type = kube::WatchEvent::Type;
@@ -69,12 +74,14 @@ class PendingEvents {
   std::size_t push_change(EventPtr event);
   std::size_t push_error(EventPtr event);
   std::size_t push_bookmark(EventPtr event);
+  void drop(const EventPtr& event);
 
   Order order_;
   std::unordered_map<std::string, Order::iterator> objects_;
   std::optional<Order::iterator> bookmark_;
   std::array<std::optional<Order::iterator>, 2> marks_;
-  bool may_be_known_ = false;  // there has been a 410
+  EventPtr columns_;     // a row that has a Table's columns and will not be sent
+  bool initial_ = true;  // COMPLETE has not come yet
 };
 
 }  // namespace fresnel::hub

@@ -41,9 +41,10 @@ std::vector<std::string> drain(PendingEvents& pending) {
   return all;
 }
 
-// What is left of these events.
+// What is left of these events for a subscriber whose initial data is complete.
 std::vector<std::string> left_of(const std::vector<EventPtr>& events) {
   PendingEvents pending;
+  pending.told_complete();
   for (const auto& one : events) (void)pending.push(one);
   return drain(pending);
 }
@@ -62,6 +63,7 @@ TEST(PendingEvents, KeepsTheNewestStateOfEachObjectInStreamOrder) {
 
 TEST(PendingEvents, CountsWhatWillNeverBeSent) {
   PendingEvents pending;
+  pending.told_complete();
   EXPECT_EQ(pending.push(event("ADDED", "a", 1)), 0u);
   EXPECT_EQ(pending.push(event("MODIFIED", "a", 2)), 1u);
   EXPECT_EQ(pending.push(event("DELETED", "a", 3)), 2u);
@@ -110,22 +112,76 @@ TEST(PendingEvents, A410ReplacesAllButDeletions) {
   EXPECT_THAT(drain(pending), ElementsAre("DELETED b@2", "ERROR @", "ADDED c@4", "COMPLETE"));
 }
 
-// Readers that ignore a 410 keep what they had.
-TEST(PendingEvents, AfterA410ADeletionIsAlwaysTold) {
-  EXPECT_THAT(left_of({gone(), event("ADDED", "a", 1), event("DELETED", "a", 2)}),
-              ElementsAre("ERROR @", "DELETED a@2"));
+// Readers that come with an old version, or ignore a 410, may know what initial data calls ADDED.
+TEST(PendingEvents, UntilCompleteADeletionIsAlwaysTold) {
   PendingEvents pending;
-  pending.told_gone();
   (void)pending.push(event("ADDED", "a", 1));
   (void)pending.push(event("DELETED", "a", 2));
   EXPECT_THAT(drain(pending), ElementsAre("DELETED a@2"));
+  EXPECT_THAT(left_of({gone(), event("ADDED", "a", 1), event("DELETED", "a", 2)}),
+              ElementsAre("ERROR @", "DELETED a@2"));
+  pending.push(Mark::complete);
+  (void)pending.push(event("ADDED", "b", 3));
+  (void)pending.push(event("DELETED", "b", 4));
+  EXPECT_THAT(drain(pending), ElementsAre("COMPLETE"));
+}
+
+TEST(PendingEvents, CompleteDoesNotOvertakeWhatItCompletes) {
+  PendingEvents pending;
+  (void)pending.push(event("ADDED", "a", 1));
+  (void)pending.push(event("ADDED", "b", 2));
+  pending.push(Mark::complete);
+  (void)pending.push(event("MODIFIED", "a", 3));
+  (void)pending.push(event("DELETED", "b", 4));
+  (void)pending.push(event("MODIFIED", "a", 5));
+  EXPECT_THAT(drain(pending), ElementsAre("ADDED a@1", "ADDED b@2", "COMPLETE", "DELETED b@4", "MODIFIED a@5"));
+}
+
+TEST(PendingEvents, AStatusOutlivesA410AndRepeatedOnesDoNotPileUp) {
+  PendingEvents pending;
+  pending.push(Mark::status);
+  for (std::uint64_t version = 1; version < 20; version += 2) {
+    (void)pending.push(gone());
+    (void)pending.push(event("ADDED", "a", version));
+    pending.push(Mark::complete);
+    (void)pending.push(event("DELETED", "a", version + 1));
+  }
+  (void)pending.push(gone());
+  EXPECT_THAT(drain(pending), ElementsAre("STATUS", "DELETED a@20", "ERROR @"));
+}
+
+TEST(PendingEvents, ATablesColumnsGoOverToTheNextRow) {
+  const auto row = [](std::string_view type, std::string_view name, int version, std::string_view columns) {
+    std::string text = R"({"type":")";
+    text.append(type).append(R"(","object":{"kind":"Table","columnDefinitions":)").append(columns);
+    text.append(R"(,"rows":[{"object":{"metadata":{"name":")").append(name).append(R"(","uid":"u-)").append(name);
+    text.append(R"(","resourceVersion":")").append(std::to_string(version)).append(R"("}}}]}})");
+    return published(kube::parse_watch_event(SharedBytes(std::move(text))).value());
+  };
+  const std::string_view columns = R"([{"name":"Name"}])";
+  PendingEvents pending;
+  pending.told_complete();
+  (void)pending.push(row("ADDED", "a", 1, columns));
+  (void)pending.push(row("MODIFIED", "a", 2, "null"));  // in its place
+  auto told = pending.pop().event;
+  EXPECT_TRUE(told->event.has_columns);
+  EXPECT_NE(told->data_body.view().find(R"(\"columnDefinitions\":[{\"name\")"), std::string_view::npos);
+  (void)pending.push(row("ADDED", "b", 3, columns));
+  (void)pending.push(row("DELETED", "b", 4, "null"));  // both are nothing
+  (void)pending.push(row("ADDED", "c", 5, columns));
+  (void)pending.push(gone());
+  (void)pending.push(row("ADDED", "d", 6, "null"));
+  (void)pending.push(row("ADDED", "e", 7, "null"));
+  EXPECT_EQ(pending.pop().event->event.type, kube::WatchEvent::Type::error);
+  EXPECT_TRUE(pending.pop().event->event.has_columns);
+  EXPECT_FALSE(pending.pop().event->event.has_columns);
 }
 
 // A list changes at random, its reader stalls and reads at random: what it is told stays true to what it knows, and
 // whenever its link breaks, its last version is one to resume from.
 class RandomReader {
  public:
-  explicit RandomReader(std::uint64_t seed) : random_(seed) {}
+  explicit RandomReader(std::uint64_t seed) : random_(seed) { pending_.push(Mark::complete); }
 
   void run() {
     for (int step = 0; step < 400; ++step) {
@@ -165,10 +221,20 @@ class RandomReader {
     anew_ = true;
     State again = now_;
     for (const auto& [name, version] : again) (void)pending_.push(event("ADDED", name, version));
+    completes_.push_back(std::move(again));
+    pending_.push(Mark::complete);
   }
 
   void read(std::size_t count) {
-    for (; count > 0 && !pending_.empty(); --count) take(pending_.pop().event->event);
+    for (; count > 0 && !pending_.empty(); --count) {
+      const auto item = pending_.pop();
+      if (item.event != nullptr) {
+        take(item.event->event);
+      } else if (!completes_.empty()) {
+        EXPECT_EQ(known_, completes_.back()) << "the initial data is whole";
+        completes_.clear();
+      }
+    }
   }
   void take(const kube::WatchEvent& told) {
     using Type = kube::WatchEvent::Type;
@@ -208,7 +274,7 @@ class RandomReader {
     return true;
   }
 
-  [[nodiscard]] std::size_t bound() const { return 8 + 2; }  // objects, a bookmark and a 410
+  [[nodiscard]] std::size_t bound() const { return 3 * 8 + 3; }  // objects, a bookmark, COMPLETE and a 410
 
   std::mt19937_64 random_;
   std::uint64_t version_ = 0;
@@ -216,6 +282,7 @@ class RandomReader {
   State last_change_;
   PendingEvents pending_;
   State known_;
+  std::vector<State> completes_;  // what the COMPLETEs that wait complete
   std::uint64_t last_read_ = 0;
   bool anew_ = false;
   bool started_anew_ = false;

@@ -55,4 +55,12 @@ EventPtr as_type(const EventPtr& published, kube::WatchEvent::Type type) {
   return *other;  // another thread was faster
 }
 
+EventPtr with_columns_of(const EventPtr& row, const PublishedEvent& other) {
+  if (row->event.has_columns) return row;
+  const auto place = other.event.columns_place;
+  const auto columns = other.event.bytes.view().substr(place.offset, place.size);
+  ClusterMetrics uncounted;
+  return publish(kube::with_columns(row->event, columns), row->forms, uncounted);
+}
+
 }  // namespace fresnel::hub

@@ -68,4 +68,7 @@ struct PublishedEvent {
 // The same object as another type of event: ADDED for MODIFIED or the reverse. Made once for all who ask; not counted.
 [[nodiscard]] EventPtr as_type(const EventPtr& published, kube::WatchEvent::Type type);
 
+// A Table's row with the columnDefinitions of another; not counted.
+[[nodiscard]] EventPtr with_columns_of(const EventPtr& row, const PublishedEvent& other);
+
 }  // namespace fresnel::hub

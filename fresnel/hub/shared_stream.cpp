@@ -122,8 +122,8 @@ void SharedStream::admit(SubscriberId id, Member& member) {
   const std::uint64_t version = *member.version;
   Opening opening{.skip_through = version, .columns = columns_};
   if (log_.tells_after(version)) {
+    log_.make_forms(version, member.forms, *metrics_);
     opening.events = log_.after(version);
-    for (auto& event : opening.events) event = with_forms(event, member.forms, *metrics_);
   } else if (log_.tells_difference(version) && !progress_.replaying()) {
     opening.events = published(log_.difference(version, watcher_.index()), member.forms);
     opening.skip_through = progress_.reached();
@@ -168,13 +168,23 @@ EventPtr SharedStream::bookmark(const Member& member, std::uint64_t version) {
 }
 
 std::shared_ptr<const std::vector<EventPtr>> SharedStream::state(Forms forms) {
-  if (!state_) {
-    state_ = std::make_shared<const std::vector<EventPtr>>(published(watcher_.index().snapshot(), forms));
-  } else if (!state_->empty() && !state_->front()->forms.include(forms)) {
-    std::vector<EventPtr> more;
-    more.reserve(state_->size());
-    for (const auto& event : *state_) more.push_back(with_forms(event, forms, *metrics_));
-    state_ = std::make_shared<const std::vector<EventPtr>>(std::move(more));
+  if (!state_ || (!state_->empty() && !state_->front()->forms.include(forms))) {
+    std::vector<std::pair<std::uint64_t, EventPtr>> objects;
+    objects.reserve(watcher_.index().size());
+    for (const auto& [identity, event] : watcher_.index()) {
+      EventPtr& text = texts_[identity];
+      if (text && text->event.resource_version == event.resource_version) {
+        text = with_forms(text, forms, *metrics_);
+      } else {
+        text = publish(kube::with_type(event, kube::WatchEvent::Type::added), forms, *metrics_);
+      }
+      objects.emplace_back(kube::parse_resource_version(event.resource_version).value_or(0), text);
+    }
+    std::stable_sort(objects.begin(), objects.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::vector<EventPtr> state;
+    state.reserve(objects.size());
+    for (auto& [version, text] : objects) state.push_back(std::move(text));
+    state_ = std::make_shared<const std::vector<EventPtr>>(std::move(state));
   }
   state_until_ = clock_.now() + kKeepState;
   keep_state();
@@ -184,7 +194,9 @@ std::shared_ptr<const std::vector<EventPtr>> SharedStream::state(Forms forms) {
 void SharedStream::keep_state() {
   state_end_.call_at(state_until_, [weak = weak_from_this()] {
     const auto self = weak.lock();
-    if (self && self->clock_.now() >= self->state_until_) self->state_.reset();
+    if (!self || self->clock_.now() < self->state_until_) return;
+    self->state_.reset();
+    self->texts_.clear();
   });
 }
 
@@ -234,6 +246,7 @@ void SharedStream::on_listed(const kube::ListedInfo& info) {
   api_version_ = info.api_version;
   if (info.columns != nullptr) columns_ = std::make_shared<const std::string>(*info.columns);
   state_.reset();
+  texts_.clear();  // a cluster restored from a backup uses its versions again
   if (info.relist) {
     on_relisted(version);
     return;
@@ -273,6 +286,9 @@ void SharedStream::on_events(std::vector<kube::WatchEvent> events) {
     batch->has_bookmarks |= event.type == kube::WatchEvent::Type::bookmark;
     auto shared = publish(std::move(event), forms, *metrics_);
     progress_.saw(shared->event, watcher_.index(), clock_.now());
+    if (!texts_.empty() && shared->event.type == kube::WatchEvent::Type::deleted) {
+      texts_.erase(kube::object_identity(shared->event));
+    }
     log_.append(shared);
     batch->events.push_back(std::move(shared));
   }

@@ -116,9 +116,10 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   std::string kind_;  // of the list's objects
   std::string api_version_;
   std::shared_ptr<const std::string> columns_;
-  // What joiners without a version are given, while nothing has changed and the last of them came lately: many come at
-  // once when a gateway or a network returns.
+  // What joiners without a version are given, until something changes, and each object's texts in it until that object
+  // changes; both while the last of them came lately: many come at once when a gateway or a network returns.
   std::shared_ptr<const std::vector<EventPtr>> state_;
+  std::unordered_map<std::string, EventPtr> texts_;  // by identity
   TimePoint state_until_;
   EventPtr bookmark_;  // the last one made, for the next who needs the same
   Timer state_end_;

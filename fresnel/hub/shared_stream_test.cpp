@@ -144,8 +144,28 @@ TEST_P(SharedStreamTest, JoinersThatComeCloseTogetherShareTheStatesTexts) {
   EXPECT_EQ(joins_escape(2), 1u) << "it is not kept for ever";
   cluster.put("b");
   run();
-  EXPECT_EQ(joins_escape(1), 2u) << "nor beyond a change";
-  EXPECT_THAT(clients.back()->told, ElementsAre("ADDED a@1", "ADDED b@2", "COMPLETE"));
+  EXPECT_EQ(joins_escape(1), 1u) << "what has not changed is kept";
+  cluster.remove("a");
+  run();
+  EXPECT_EQ(joins_escape(1), 0u);
+  cluster.put("a");
+  run();
+  EXPECT_EQ(joins_escape(1), 1u);
+  EXPECT_THAT(clients.back()->told, ElementsAre("ADDED b@2", "ADDED a@4", "COMPLETE"));
+}
+
+TEST_P(SharedStreamTest, WhatWasMissedIsEscapedOnceForAllWhoReturn) {
+  cluster.put("a");
+  auto first = join();
+  first.lease.release();
+  cluster.put("b");
+  cluster.put("c");
+  run();
+  const auto before = program.metrics().escaped.load();
+  std::vector<Client> clients;
+  for (int i = 0; i < 50; ++i) clients.push_back(join(1));
+  EXPECT_EQ(program.metrics().escaped - before, 2u);
+  EXPECT_THAT(clients.back()->told, ElementsAre("ADDED b@2", "ADDED c@3", "COMPLETE"));
 }
 
 TEST_P(SharedStreamTest, StreamsOfDifferentKeysDoNotMix) {

@@ -8,6 +8,7 @@ namespace fresnel::net {
 namespace {
 
 constexpr unsigned kFin = 0x80;
+constexpr unsigned kReserved = 0x70;
 constexpr unsigned kRsv1 = 0x40;
 constexpr unsigned kMasked = 0x80;
 constexpr unsigned char kFirstControl = 8;
@@ -68,10 +69,13 @@ void FrameInflater::begin_frame(std::string& out) {
     for (std::size_t i = 2; i < mask_at; ++i) left_ = left_ << 8 | header_[i];
   }
   const auto opcode = static_cast<unsigned char>(header_[0] & 0x0F);
-  const bool rsv1 = (header_[0] & kRsv1) != 0;
-  const bool begins = rsv1 && opcode != 0 && opcode < kFirstControl && !inside_message_;
-  const bool goes_on = !rsv1 && opcode == 0 && inside_message_;
+  const unsigned reserved = header_[0] & kReserved;
+  const bool is_data = opcode != 0 && opcode < kFirstControl;
+  const bool begins = reserved == kRsv1 && is_data && !inside_message_;
+  const bool goes_on = reserved == 0 && opcode == 0 && inside_message_;
   const bool masked = (header_[1] & kMasked) != 0;
+  // The stream does not know that it is inside a message (RFC 6455 section 5.4).
+  if (inside_message_ && is_data) return fail(plain_header(kFin | kRsv1 | opcode_, 0), out);
   if (!masked || (!begins && !goes_on)) {  // not for this layer, or wrong: the stream knows what to do
     out.append(header);
     part_ = left_ > 0 ? Part::passing : Part::header;

@@ -121,6 +121,12 @@ TEST(FrameInflater, MisplacedFlagsAreLeftToTheStream) {
   EXPECT_EQ(fed(unmasked), unmasked);
   const auto nested = client_frame(1 | kRsv1, "x", false) + client_frame(1 | kRsv1, "y");
   EXPECT_EQ(frames_in(fed(nested))[0].first, 0xC1u);
+  const auto other_bits = client_frame(1 | kRsv1 | 0x20, "x");
+  EXPECT_EQ(fed(other_bits), other_bits);
+  const auto plain_inside = client_frame(1 | kRsv1, "x", false) + client_frame(1, "a message of its own");
+  const auto seen = frames_in(fed(plain_inside));
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].first, 0xC1u);
 }
 
 }  // namespace

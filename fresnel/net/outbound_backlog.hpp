@@ -1,8 +1,9 @@
 // What one WebSocket still has to send, as whole frames: the part of OutboundQueue that knows bytes and no socket.
 //
 // Frame, server to client (RFC 6455 section 5.2, unmasked, never fragmented):
-//   byte 0      0x80 (FIN) | 0x40 (RSV1) when the payload is compressed | opcode: 1 text, 2 binary, 8 close, 9 ping, 10
-//   pong byte 1      payload length up to 125; 126: two bytes of length follow; 127: eight bytes follow (big endian)
+//   byte 0      0x80 (FIN) | 0x40 (RSV1) when the payload is compressed | opcode:
+//               1 text, 2 binary, 8 close, 9 ping, 10 pong
+//   byte 1      payload length up to 125; 126: two bytes of length follow; 127: eight bytes follow (big endian)
 //   payload     prefix, then body
 //
 // Order out: the rest of a frame that has begun, then the urgent frames (control frames of the moment), then the

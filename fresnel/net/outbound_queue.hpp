@@ -114,6 +114,7 @@ class OutboundQueue {
         }
         const auto size = asio::buffer_copy(buffers, asio::buffer(leftover()));
         leftover().erase(0, size);
+        if (leftover().empty()) leftover() = std::string();  // an idle connection keeps none of its capacity
         return self.complete({}, size);
       }
       step = Step::received;

@@ -72,9 +72,10 @@ class WebSocketConnection {
   WebSocketConnection& operator=(const WebSocketConnection&) = delete;
 
   // The next message; text is valid UTF-8. One read at a time. Every error is the end of the connection:
-  //   closed     the peer closed, Error::status is its close code (1005: it gave none; 1006: no Close at all), or we
-  //   did too_large  a message beyond max_message, answered by 1009 (status) protocol   invalid UTF-8 (1007) or framing
-  //   (1002), answered by that code (status) timeout    no sign of life within heartbeat_timeout (status 1006)
+  //   closed     the peer closed (Error::status is its close code; 1005: none given, 1006: no Close at all), or we did
+  //   too_large  a message beyond max_message, answered by 1009 (status)
+  //   protocol   invalid UTF-8 (1007) or framing (1002), answered by that code (status)
+  //   timeout    no sign of life within heartbeat_timeout (status 1006)
   [[nodiscard]] awaitable<result<Message>> read();
 
   // Queues one text message whose payload is `prefix` followed by `body`; both together must be valid UTF-8. `body` is

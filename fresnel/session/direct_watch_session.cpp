@@ -43,12 +43,17 @@ awaitable<result<void>> DirectWatchSession::admitted() {
 awaitable<void> DirectWatchSession::serve(std::shared_ptr<net::WebSocketConnection> connection) {
   const auto self = shared_from_this();
   connection_ = std::move(connection);
+  decided_ = true;  // changed_ is the watch's own end from here on
   const auto pacer = std::make_shared<PacedSender>(connection_, services_.metrics, services_.limits.max_answers);
   pacer->start();
   sender_ = std::make_unique<EventSender>(pacer, std::string_view(), services_.metrics);
   while (!early_.empty()) {
     const auto item = early_.pop();
-    sender_->send(std::span(&item.event, 1));
+    if (item.event != nullptr) {
+      sender_->send(std::span(&item.event, 1));
+    } else {
+      sender_->send(item.mark, {});
+    }
   }
   if (failure_) on_failed(*failure_);
   if (timeout_seconds_ > 0) {
@@ -74,6 +79,12 @@ void DirectWatchSession::on_events(std::span<const hub::EventPtr> events) {
 
 void DirectWatchSession::on_complete() {
   if (!std::exchange(decided_, true)) changed_.cancel();
+  constexpr auto kComplete = hub::PendingEvents::Mark::complete;
+  if (sender_) {
+    sender_->send(kComplete, {});
+  } else {
+    early_.push(kComplete);
+  }
 }
 
 void DirectWatchSession::on_status(const kube::WatchStatus&) {}

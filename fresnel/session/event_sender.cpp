@@ -44,7 +44,7 @@ void EventSender::send(std::span<const hub::EventPtr> events) {
 
 void EventSender::send(hub::PendingEvents::Mark mark, std::string text) {
   if (!lag_ && pacer_->has_room()) {
-    pacer_->put({}, SharedBytes(std::move(text)));
+    put(mark, std::move(text));
     return;
   }
   lag().texts[static_cast<std::size_t>(mark)] = std::move(text);
@@ -60,7 +60,7 @@ void EventSender::when_sent(std::function<void()> callback) {
 }
 
 void EventSender::put(const hub::PublishedEvent& event) {
-  if (event.event.type == kube::WatchEvent::Type::error) gone_told_ = true;
+  if (event.event.type == kube::WatchEvent::Type::error) initial_ = true;
   const auto& deflated = event.deflated(escaped_);
   if (deflates_ && !deflated.empty()) {
     pacer_->put_deflated(prefix_, deflated);
@@ -74,14 +74,19 @@ void EventSender::put_next() {
   if (item.event != nullptr) {
     put(*item.event);
   } else {
-    pacer_->put({}, SharedBytes(std::exchange(lag_->texts[static_cast<std::size_t>(item.mark)], {})));
+    put(item.mark, std::exchange(lag_->texts[static_cast<std::size_t>(item.mark)], {}));
   }
+}
+
+void EventSender::put(hub::PendingEvents::Mark mark, std::string text) {
+  if (mark == hub::PendingEvents::Mark::complete) initial_ = false;
+  if (!text.empty()) pacer_->put({}, SharedBytes(std::move(text)));
 }
 
 EventSender::Lag& EventSender::lag() {
   if (!lag_) {
     lag_ = std::make_unique<Lag>();
-    if (gone_told_) lag_->pending.told_gone();
+    if (!initial_) lag_->pending.told_complete();
     metrics_.lagging_subscriptions.fetch_add(1, std::memory_order_relaxed);
     pacer_->wait(*this);
   }

@@ -29,7 +29,8 @@ class EventSender {
   EventSender& operator=(const EventSender&) = delete;
 
   void send(std::span<const hub::EventPtr> events);
-  // A text in its place among the events; of those of one kind that wait, the newest is sent.
+  // A text in its place among the events, empty: none is sent; of those of one kind that wait, the newest is. Each kind
+  // of subscription says when its initial data is complete.
   void send(hub::PendingEvents::Mark mark, std::string text);
   // Called once, when nothing waits any more; at once when that is so already.
   void when_sent(std::function<void()> callback);
@@ -49,6 +50,7 @@ class EventSender {
 
   void put(const hub::PublishedEvent& event);
   void put_next();
+  void put(hub::PendingEvents::Mark mark, std::string text);
   Lag& lag();
   void caught_up();
 
@@ -58,7 +60,7 @@ class EventSender {
   std::unique_ptr<Lag> lag_;
   bool escaped_;  // multiplexer messages
   bool deflates_;
-  bool gone_told_ = false;  // there has been a 410
+  bool initial_ = true;  // COMPLETE has not been told yet, or again after a 410
 };
 
 }  // namespace fresnel::session

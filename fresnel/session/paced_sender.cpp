@@ -48,8 +48,9 @@ void PacedSender::answer(std::string text) {
 void PacedSender::drain() {
   paused_ = false;
   while (has_room() && !answers_.empty()) {
-    put({}, answers_.front());
-    answers_.pop_front();
+    const auto answer = std::move(answers_.front());
+    answers_.pop_front();  // put() may give up and clear them
+    put({}, answer);
   }
   while (has_room() && !waiting_.empty()) {
     EventSender* next = waiting_.front();
