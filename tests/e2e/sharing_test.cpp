@@ -79,8 +79,9 @@ TEST_P(Sharing, ClosingAnOldVersionLeavesTheNewWatchAlive) {
 TEST_P(Sharing, ARepeatedRequestIsNotServedTwice) {
   const auto client = raw_multiplexer();
   client->send(request("watch=1"));
+  ASSERT_TRUE(until([&] { return client->count(Type::complete, "watch=1") == 1; }));
   client->send(request("watch=1"));
-  // Of the same stream, which serves in the order of the REQUESTs.
+  // Of the same stream, which serves its joiners in their order once it is open.
   client->send(request("watch=1&resourceVersion=0"));
   ASSERT_TRUE(until([&] { return client->count(Type::complete, "watch=1&resourceVersion=0") == 1; }));
   EXPECT_EQ(client->count(Type::complete, "watch=1"), 1);
