@@ -23,15 +23,16 @@ def known_files(build):
     return {str(Path(entry["directory"], entry["file"]).resolve()) for entry in commands}
 
 
-def without_precompiled_headers(command):
-    """The compile command as clang can follow it: it cannot read what GCC precompiled."""
-    return re.sub(r" -include \S*cmake_pch\.hxx| -Winvalid-pch| -fpch-preprocess", "", command)
+def for_clang(command):
+    """The compile command as clang can follow it: it cannot read what GCC precompiled, nor knows all its warnings."""
+    command = re.sub(r" -include \S*cmake_pch\.hxx| -Winvalid-pch| -fpch-preprocess", "", command)
+    return command + " -Wno-unknown-warning-option"
 
 
 def write_commands(build, folder):
     commands = json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))
     for entry in commands:
-        entry["command"] = without_precompiled_headers(entry["command"])
+        entry["command"] = for_clang(entry["command"])
     Path(folder, "compile_commands.json").write_text(json.dumps(commands), encoding="utf-8")
 
 

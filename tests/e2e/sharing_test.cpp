@@ -153,7 +153,7 @@ TEST_P(Sharing, ABurstOfTenThousandEventsArrivesInOrderAndOnce) {
     const std::string name = "burst-" + std::to_string(i);
     asio::co_spawn(io_, change_often(writer, list_path() + "/" + name, kChanges, written[name]), asio::detached);
   }
-  EXPECT_TRUE(until([&] { return events >= kObjects * kChanges; }, 120s)) << events << " events";
+  EXPECT_TRUE(until([&] { return events >= std::size_t{kObjects} * kChanges; }, 120s)) << events << " events";
   EXPECT_TRUE(told == written) << "not every version arrived once and in order";
   EXPECT_EQ(events, static_cast<std::size_t>(kObjects * kChanges));
 }
