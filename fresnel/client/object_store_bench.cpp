@@ -41,7 +41,8 @@ void apply_parsed(benchmark::State& state) {
     for (auto& event : events) store.apply(std::move(event));
     state.SetIterationTime(clock.seconds());
   }
-  if (told != store.size() + kBatch * state.iterations()) state.SkipWithError("changes are missing");
+  if (told != store.size() + kBatch * static_cast<std::size_t>(state.iterations()))
+    state.SkipWithError("changes are missing");
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kBatch));
 }
 BENCHMARK(apply_parsed)->Name("object_store_apply_parsed")->Apply(sizes);

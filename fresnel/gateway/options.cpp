@@ -60,7 +60,7 @@ Expectation apply_size(std::string_view text, std::size_t& out) {
 Expectation apply_duration(std::string_view text, Duration& out) {
   static constexpr std::pair<std::string_view, std::uint64_t> kUnits[] = {
       {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
-  static constexpr std::uint64_t kDay = 24 * 3'600'000;
+  static constexpr std::uint64_t kDay = std::uint64_t{24} * 3'600'000;
   const auto duration = parse_quantity(text, kUnits);
   if (!duration || *duration > kDay) return "a duration of at most 24h such as 500ms, 5s or 2m";
   out = milliseconds(*duration);

@@ -184,7 +184,7 @@ TEST_P(SharedStreamRelistTest, ADroppedWatchGoesOnWithoutALossOrARepeat) {
   auto client = join();
   for (int round = 0; round < 20; ++round) {
     cluster.put("a" + std::to_string(round % 3));
-    cluster.set_read_size(static_cast<std::size_t>(5 + round));
+    cluster.set_read_size(std::size_t{5} + static_cast<std::size_t>(round));
     run();
     cluster.drop_watches(round % 2 == 0);
     cluster.put("b");

@@ -168,8 +168,8 @@ TEST(WatchState, AFailedRelistKeepsWhatIsKnown) {
 }
 
 TEST(WatchState, EveryStateStops) {
-  for (WatchState state : {WatchState{Empty{}}, WatchState{Listing{}}, WatchState{Relisting{}}, WatchState{Watching{}},
-                           WatchState{BackingOff{}}}) {
+  for (const WatchState& state : {WatchState{Empty{}}, WatchState{Listing{}}, WatchState{Relisting{}},
+                                  WatchState{Watching{}}, WatchState{BackingOff{}}}) {
     auto step = next(state, Stop{});
     as<Stopped>(step);
     EXPECT_TRUE(std::holds_alternative<DoFinish>(step.effect));

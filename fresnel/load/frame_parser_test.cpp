@@ -60,7 +60,7 @@ TEST(FrameParser, CountsMessagesOfEveryLengthCutAnywhere) {
   const std::vector<std::string> expected = {"text 0 ", "text 5 hello", "binary 126 bbbbbbbbbbbbbbbb",
                                              "text deflated 70000 cccccccccccccccc", "control 8 \x03\xE8"};
   EXPECT_EQ(parse(bytes, bytes.size()), expected);
-  for (const std::size_t piece : {1, 2, 3, 7, 125, 4096}) EXPECT_EQ(parse(bytes, piece), expected) << piece;
+  for (const std::size_t piece : {1u, 2u, 3u, 7u, 125u, 4096u}) EXPECT_EQ(parse(bytes, piece), expected) << piece;
 }
 
 TEST(FrameParser, SplitsOnceAtEveryByte) {

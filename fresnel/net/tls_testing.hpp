@@ -157,7 +157,8 @@ class TlsServer {
     for (;;) {
       auto [closed, socket] = co_await acceptor_.async_accept(kNoThrow);
       if (closed) co_return;
-      asio::co_spawn(socket.get_executor(), serve(TlsStream(std::move(socket), context_)), asio::detached);
+      const auto executor = socket.get_executor();
+      asio::co_spawn(executor, serve(TlsStream(std::move(socket), context_)), asio::detached);
     }
   }
   awaitable<void> serve(TlsStream stream) {
