@@ -65,7 +65,7 @@ def measure(args, programs):
         results["micro"] = micro.run(args.build / "fresnel_bench", programs.work, 5 if args.full else 1, log)
     if "fan-out" in chosen:
         fan_out = FanOut(programs, ROOT / "bench", log)
-        results["fan_out"] = fan_out.run(args.full, rounds=5 if args.full else 3, seconds=1.5 if args.full else 0.6)
+        results["fan_out"] = fan_out.run(args.full, rounds=3, seconds=1.0 if args.full else 0.6)
         results["notes"] = fan_out.notes
     gateway = Gateway(programs, log)
     if "gateway" in chosen:

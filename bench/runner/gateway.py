@@ -31,18 +31,24 @@ class Gateway:
         self.programs, self.log = programs, log
 
     def events(self, rounds, seconds, clients=100):
-        """CPU time a delivered event, bursts of 1 and 10, deflate not offered and offered."""
-        rows = {}
+        """CPU time a delivered event, bursts of 1 and 10, deflate not offered and offered; and the floor's for the same
+        bytes at the same rate, when it too sleeps between the turns."""
+        rows, floors = {}, {}
         for _ in range(rounds):
             for burst, turns in ((1, 400), (10, 150)):
                 for deflate in (False, True):
                     self.log(f"gateway: {clients} clients, bursts of {burst}, deflate {'on' if deflate else 'off'}")
                     rows.setdefault((burst, deflate), []).append(self._events(clients, burst, turns, seconds, deflate))
+                size = int(rows[burst, False][-1]["bytes_a_message"])
+                floors.setdefault(burst, []).append(self._floor(clients, size, turns, burst, seconds)["us"])
         results = []
         for (burst, deflate), runs in rows.items():
             middle = sorted(runs, key=lambda run: run["us"])[len(runs) // 2]
             to_plain = statistics.median(run["us"] / plain["us"] for run, plain in zip(runs, rows[burst, False]))
-            results.append({"clients": clients, "burst": burst, "deflate": deflate, "to_plain": to_plain, **middle})
+            results.append({"clients": clients, "burst": burst, "deflate": deflate, "to_plain": to_plain,
+                            "floor_us": statistics.median(floors[burst]),
+                            "to_floor": statistics.median(run["us"] / floor for run, floor in zip(runs, floors[burst])),
+                            **middle})
         return results
 
     def _events(self, clients, burst, turns, seconds, deflate):
@@ -135,18 +141,19 @@ class Gateway:
                 load.ask("measure 0.5")
                 rows.append({"clients": 1, "share": shares[0], "events": peak * shares[0],
                              **measure(gateway, load, seconds)})
-        return {"clients": clients, "rows": rows, "floor": self._floor_latency(clients, rows[0]["events"], seconds)}
+        rate, size = rows[0]["events"], int(rows[0]["bytes_a_message"])
+        return {"clients": clients, "rows": rows, "floor": self._floor(clients, size, rate, 1, seconds)}
 
-    def _floor_latency(self, clients, rate, seconds):
-        """The same messages at the same rate from the program that only sends."""
-        self.log(f"latency: the floor at {rate:.0f} messages/s")
-        argv = [self.programs.path("floor"), "--clients", clients, "--size", 3800, "--rate", rate,
+    def _floor(self, clients, size, rate, burst, seconds):
+        """As many bytes at the same rate from the program that only sends."""
+        self.log(f"the floor: {clients} clients, bursts of {burst} at {rate:.0f} a second")
+        argv = [self.programs.path("floor"), "--clients", clients, "--size", size, "--rate", rate, "--burst", burst,
                 "--seconds", seconds + 30]
         with Child(argv, SERVER_PROCESSOR) as floor:
             with self.programs.load(f"ws://127.0.0.1:{floor.line()}/", clients) as load:
                 connect(load)
-                load.ask("measure 1")
-                return {"clients": clients, "events": rate, **load.ask(f"measure {seconds}", seconds + 30)}
+                load.ask("measure 0.5")
+                return {"clients": clients, "events": rate, **measure(floor, load, seconds)}
 
     def slow_clients(self, seconds, clients=1000, stopped=100, turns=20, burst=10):
         """A tenth of the clients stop reading under load: the others' latency, the gateway's memory."""

@@ -127,12 +127,13 @@ def gateway_section(rows):
     def deflate(row):
         return "off" if not row["deflate"] else "on" if row["deflating"] else "offered, not accepted"
 
-    lines = [(row["clients"], row["burst"], deflate(row), number(row["us"]), f"{row['cpu_share']:.0%}",
-              f"{row['messages'] / row['seconds']:,.0f}", number(row["bytes_a_message"])) for row in rows]
+    lines = [(row["clients"], row["burst"], deflate(row), number(row["us"]), number(row["floor_us"]), number(row["to_floor"]),
+              f"{row['cpu_share']:.0%}", f"{row['messages'] / row['seconds']:,.0f}", number(row["bytes_a_message"])) for row in rows]
     return ("## Whole gateway\nSimulated API server, watch in, multiplexer DATA out; pods of "
             f"{rows[0]['pod_bytes']:,} bytes, the gateway has one thread on one processor. Below saturation: the writes have a "
-            "fixed rate.\n\n"
-            + table(("clients", "burst", "deflate", "CPU us a delivered event", "of the processor", "events/s delivered",
+            "fixed rate. The floor sends as many bytes as the gateway without deflate at the same rate: a server that sleeps "
+            "between the turns pays more for a send than a busy one (fan-out).\n\n"
+            + table(("clients", "burst", "deflate", "CPU us a delivered event", "floor at that rate", "gateway / floor", "of the processor", "events/s delivered",
                      "wire bytes an event"), lines))
 
 

@@ -25,7 +25,7 @@ def fan_out_row(clients, burst, ours):
 def gateway_row(burst, deflate, us, deflating=100):
     return {"clients": 100, "burst": burst, "deflate": deflate, "us": us, "cpu_share": 0.25, "messages": 1000,
             "seconds": 2, "bytes_a_message": 600 if deflate else 3800, "deflating": deflating if deflate else 0,
-            "to_plain": us / 5,
+            "to_plain": us / 5, "floor_us": 4.0, "to_floor": us / 4,
             "pod_bytes": 3600}
 
 
@@ -52,7 +52,7 @@ class Report(unittest.TestCase):
     def test_a_run_of_one_part_is_a_report_too(self):
         text = report.render({"machine": {"processor": "a fast one"}, "gateway": [gateway_row(1, True, 5, deflating=0)]})
         self.assertIn("- processor: a fast one", text)
-        self.assertIn("offered, not accepted", text)
+        self.assertIn("| offered, not accepted | 5.00 | 4.00 | 1.25 | 25% |", text)
 
     def test_the_store_has_goals_for_each_size(self):
         line = {"run_name": "object_store_apply_raw/objects:1000/iterations:1000/manual_time", "run_type": "iteration",
