@@ -77,15 +77,13 @@ std::vector<EventPtr> EventLog::after(std::uint64_t version) const {
   return events;
 }
 
-std::vector<kube::WatchEvent> EventLog::difference(std::uint64_t version, const kube::ObjectIndex& current) const {
-  std::vector<kube::WatchEvent> events;
-  for (const auto& [identity, event] : current) {
-    if (number(event) > version) events.push_back(with_type(event, kube::WatchEvent::Type::modified));
+std::vector<EventPtr> EventLog::deleted_after(std::uint64_t version, Forms forms, ClusterMetrics& counters) {
+  std::vector<EventPtr> events;
+  for (auto& tombstone : tombstones_) {
+    if (tombstone.version <= version) continue;
+    tombstone.event = with_forms(tombstone.event, forms, counters);
+    events.push_back(tombstone.event);
   }
-  for (const auto& tombstone : tombstones_) {
-    if (tombstone.version > version) events.push_back(tombstone.event->event);
-  }
-  std::stable_sort(events.begin(), events.end(), [](const auto& a, const auto& b) { return number(a) < number(b); });
   return events;
 }
 

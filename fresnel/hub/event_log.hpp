@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "fresnel/hub/published_event.hpp"
-#include "fresnel/kube/object_index.hpp"
+#include "fresnel/kube/watch_event.hpp"
 
 namespace fresnel::hub {
 
@@ -43,7 +43,7 @@ class EventLog {
   [[nodiscard]] std::uint64_t tombstone_horizon() const noexcept { return tombstone_horizon_; }
   [[nodiscard]] std::size_t size() const noexcept { return events_.size(); }
 
-  // Whether after(version), or difference(version, ...), is the whole truth.
+  // Whether after(version), or deleted_after(version), is the whole truth.
   [[nodiscard]] bool tells_after(std::uint64_t version) const noexcept;
   [[nodiscard]] bool tells_difference(std::uint64_t version) const noexcept;
 
@@ -52,9 +52,9 @@ class EventLog {
   // The events after `version`; needs tells_after(version).
   [[nodiscard]] std::vector<EventPtr> after(std::uint64_t version) const;
 
-  // The difference between the state at `version` and `current`: what changed since as MODIFIED, what was deleted since
-  // as DELETED, in ascending order of version. Needs tells_difference(version).
-  [[nodiscard]] std::vector<kube::WatchEvent> difference(std::uint64_t version, const kube::ObjectIndex& current) const;
+  // What was deleted after `version`, with these forms, in stream order; with the objects that have changed since it is
+  // the whole difference. Needs tells_difference(version).
+  [[nodiscard]] std::vector<EventPtr> deleted_after(std::uint64_t version, Forms forms, ClusterMetrics& counters);
 
  private:
   struct Entry {

@@ -27,7 +27,6 @@ class EventLogTest : public ::testing::Test {
  protected:
   void append(std::string_view type, std::string_view name, std::uint64_t version) {
     auto made = event(type, name, version);
-    current.apply(made);
     ClusterMetrics counters;
     log.append(publish(std::move(made), {}, counters));
   }
@@ -40,15 +39,15 @@ class EventLogTest : public ::testing::Test {
     for (const auto& published : log.after(version)) lines.push_back(line(published->event));
     return lines;
   }
-  std::vector<std::string> difference(std::uint64_t version) const {
+  std::vector<std::string> deleted_after(std::uint64_t version) {
     std::vector<std::string> lines;
-    for (const auto& changed : log.difference(version, current)) lines.push_back(line(changed));
+    ClusterMetrics counters;
+    for (const auto& published : log.deleted_after(version, {}, counters)) lines.push_back(line(published->event));
     return lines;
   }
   void SetUp() override { log.reset(10); }
 
   EventLog log;
-  kube::ObjectIndex current;
 };
 
 TEST_F(EventLogTest, ClaimsNothingBeforeItsStart) {
@@ -100,24 +99,25 @@ TEST_F(EventLogTest, DropsTheOldestBeyondItsBytesButNeverTheLatest) {
   EXPECT_EQ(log.horizon(), 13u);
 }
 
-TEST_F(EventLogTest, TheDifferenceHasTheNewestOfEachObjectAndWhatWasDeleted) {
-  current.apply(event("ADDED", "same", 4));
-  current.apply(event("ADDED", "gone", 5));
+TEST_F(EventLogTest, TellsWhatWasDeletedAfterAVersion) {
   append("ADDED", "a", 11);
   append("DELETED", "gone", 12);
   append("MODIFIED", "a", 13);
   append("ADDED", "short", 14);
   append("DELETED", "short", 15);
-  EXPECT_THAT(difference(10), ElementsAre("DELETED gone@12", "MODIFIED a@13", "DELETED short@15"));
-  EXPECT_THAT(difference(12), ElementsAre("MODIFIED a@13", "DELETED short@15"));
-  EXPECT_THAT(difference(15), IsEmpty());
+  EXPECT_THAT(deleted_after(10), ElementsAre("DELETED gone@12", "DELETED short@15"));
+  EXPECT_THAT(deleted_after(12), ElementsAre("DELETED short@15"));
+  EXPECT_THAT(deleted_after(15), IsEmpty());
 }
 
-// An object that leaves a selection and comes back keeps its uid.
-TEST_F(EventLogTest, WhatCameBackAfterItsDeletionIsToldLast) {
-  append("DELETED", "a", 11);
-  append("ADDED", "a", 12);
-  EXPECT_THAT(difference(10), ElementsAre("DELETED a@11", "MODIFIED a@12"));
+TEST_F(EventLogTest, ATombstonesFormsAreMadeOnce) {
+  append("DELETED", "gone", 12);
+  ClusterMetrics counters;
+  const auto first = log.deleted_after(10, {.data_body = true}, counters);
+  const auto second = log.deleted_after(10, {.data_body = true}, counters);
+  EXPECT_FALSE(second.front()->data_body.empty());
+  EXPECT_EQ(first.front(), second.front());
+  EXPECT_EQ(counters.escaped, 1u);
 }
 
 TEST_F(EventLogTest, TombstonesOutliveTheLogAndAreBounded) {
@@ -125,7 +125,7 @@ TEST_F(EventLogTest, TombstonesOutliveTheLogAndAreBounded) {
   for (std::uint64_t version = 11; version <= 13; ++version) append("DELETED", std::to_string(version), version);
   EXPECT_EQ(log.tombstone_horizon(), 11u);
   EXPECT_FALSE(log.tells_difference(10));
-  EXPECT_THAT(difference(11), ElementsAre("DELETED 12@12", "DELETED 13@13"));
+  EXPECT_THAT(deleted_after(11), ElementsAre("DELETED 12@12", "DELETED 13@13"));
 }
 
 TEST_F(EventLogTest, TombstonesAreBoundedByBytesToo) {
@@ -170,7 +170,7 @@ TEST_F(EventLogTest, AResetForgetsEverything) {
   log.reset(15);
   EXPECT_EQ(log.size(), 0u);
   EXPECT_TRUE(log.tells_after(16));
-  EXPECT_THAT(difference(15), IsEmpty());
+  EXPECT_THAT(deleted_after(15), IsEmpty());
 }
 
 }  // namespace

@@ -11,8 +11,6 @@
 namespace fresnel::hub {
 namespace {
 
-constexpr Duration kKeepState = seconds(1);  // after the last joiner who was given it
-
 bool is_refusal(const Error& error) noexcept {
   switch (error.code) {
     case Errc::invalid_argument:
@@ -43,7 +41,7 @@ SharedStream::SharedStream(StreamKey key, std::shared_ptr<kube::ApiClient> clien
                 .on_start_lost = [this] { on_start_lost(); }},
                options.watcher),
       log_(options.log),
-      state_end_(executor, clock),
+      texts_(std::make_shared<JoinerTexts>(executor, clock, metrics_)),
       linger_(std::make_shared<Timer>(executor, clock)),
       quiet_(std::make_shared<Timer>(executor, clock)) {
   metrics_->upstream_watches.fetch_add(1, std::memory_order_relaxed);
@@ -125,7 +123,8 @@ void SharedStream::admit(SubscriberId id, Member& member) {
     log_.make_forms(version, member.forms, *metrics_);
     opening.events = log_.after(version);
   } else if (log_.tells_difference(version) && !progress_.replaying()) {
-    opening.events = published(log_.difference(version, watcher_.index()), member.forms);
+    opening.events = texts_->difference(watcher_.index(), version, log_.deleted_after(version, member.forms, *metrics_),
+                                        member.forms);
     opening.skip_through = progress_.reached();
   } else {
     send_gone(id, member, version);
@@ -148,7 +147,7 @@ void SharedStream::send_state(SubscriberId id, Member& member, std::vector<Event
   const std::uint64_t version = std::max(progress_.list_version(), progress_.reached());
   send_opening(id, member,
                {.events = std::move(before),
-                .objects = state(member.forms),
+                .objects = texts_->state(watcher_.index(), member.forms),
                 .skip_through = version,
                 .complete = true,
                 .bookmark = bookmark(member, version),
@@ -158,46 +157,7 @@ void SharedStream::send_state(SubscriberId id, Member& member, std::vector<Event
 // The version from which a subscriber resumes whose initial data ends here: an empty list's objects tell none.
 EventPtr SharedStream::bookmark(const Member& member, std::uint64_t version) {
   if (!member.bookmarks) return nullptr;
-  const auto text = std::to_string(version);
-  if (bookmark_ && bookmark_->event.resource_version == text) {
-    bookmark_ = with_forms(bookmark_, member.forms, *metrics_);
-  } else {
-    bookmark_ = publish(kube::make_bookmark_event(kind_, api_version_, text), member.forms, *metrics_);
-  }
-  return bookmark_;
-}
-
-std::shared_ptr<const std::vector<EventPtr>> SharedStream::state(Forms forms) {
-  if (!state_ || (!state_->empty() && !state_->front()->forms.include(forms))) {
-    std::vector<std::pair<std::uint64_t, EventPtr>> objects;
-    objects.reserve(watcher_.index().size());
-    for (const auto& [identity, event] : watcher_.index()) {
-      EventPtr& text = texts_[identity];
-      if (text && text->event.resource_version == event.resource_version) {
-        text = with_forms(text, forms, *metrics_);
-      } else {
-        text = publish(kube::with_type(event, kube::WatchEvent::Type::added), forms, *metrics_);
-      }
-      objects.emplace_back(kube::parse_resource_version(event.resource_version).value_or(0), text);
-    }
-    std::stable_sort(objects.begin(), objects.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    std::vector<EventPtr> state;
-    state.reserve(objects.size());
-    for (auto& [version, text] : objects) state.push_back(std::move(text));
-    state_ = std::make_shared<const std::vector<EventPtr>>(std::move(state));
-  }
-  state_until_ = clock_.now() + kKeepState;
-  keep_state();
-  return state_;
-}
-
-void SharedStream::keep_state() {
-  state_end_.call_at(state_until_, [weak = weak_from_this()] {
-    const auto self = weak.lock();
-    if (!self || self->clock_.now() < self->state_until_) return;
-    self->state_.reset();
-    self->texts_.clear();
-  });
+  return texts_->bookmark(kind_, api_version_, version, member.forms);
 }
 
 void SharedStream::count_readers(Forms forms, bool come) noexcept {
@@ -223,13 +183,6 @@ void SharedStream::send_gone(SubscriberId id, Member& member, std::uint64_t vers
   post(port_of(member), [id, gone](StreamPort& target) { target.fail(id, gone); });
 }
 
-std::vector<EventPtr> SharedStream::published(std::vector<kube::WatchEvent> events, Forms forms) const {
-  std::vector<EventPtr> all;
-  all.reserve(events.size());
-  for (auto& event : events) all.push_back(publish(std::move(event), forms, *metrics_));
-  return all;
-}
-
 // --- what the Watcher says
 
 std::string SharedStream::oldest_version_wanted() const {
@@ -245,8 +198,7 @@ void SharedStream::on_listed(const kube::ListedInfo& info) {
   kind_ = info.kind;
   api_version_ = info.api_version;
   if (info.columns != nullptr) columns_ = std::make_shared<const std::string>(*info.columns);
-  state_.reset();
-  texts_.clear();  // a cluster restored from a backup uses its versions again
+  texts_->clear();  // a cluster restored from a backup uses its versions again
   if (info.relist) {
     on_relisted(version);
     return;
@@ -278,7 +230,7 @@ void SharedStream::on_relisted(std::uint64_t version) {
 
 void SharedStream::on_events(std::vector<kube::WatchEvent> events) {
   metrics_->events_in.fetch_add(events.size(), std::memory_order_relaxed);
-  state_.reset();
+  texts_->objects_changed();
   const Forms forms = forms_read();
   auto batch = std::make_shared<Batch>();
   batch->events.reserve(events.size());
@@ -286,9 +238,7 @@ void SharedStream::on_events(std::vector<kube::WatchEvent> events) {
     batch->has_bookmarks |= event.type == kube::WatchEvent::Type::bookmark;
     auto shared = publish(std::move(event), forms, *metrics_);
     progress_.saw(shared->event, watcher_.index(), clock_.now());
-    if (!texts_.empty() && shared->event.type == kube::WatchEvent::Type::deleted) {
-      texts_.erase(kube::object_identity(shared->event));
-    }
+    if (shared->event.type == kube::WatchEvent::Type::deleted) texts_->forget(shared->event);
     log_.append(shared);
     batch->events.push_back(std::move(shared));
   }

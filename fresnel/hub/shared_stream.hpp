@@ -19,6 +19,7 @@
 #include "fresnel/base/backoff.hpp"
 #include "fresnel/hub/event_log.hpp"
 #include "fresnel/hub/hub_metrics.hpp"
+#include "fresnel/hub/joiner_texts.hpp"
 #include "fresnel/hub/stream_key.hpp"
 #include "fresnel/hub/stream_port.hpp"
 #include "fresnel/hub/upstream_progress.hpp"
@@ -87,10 +88,7 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   void send_opening(SubscriberId id, const Member& member, Opening opening);
   void send_state(SubscriberId id, Member& member, std::vector<EventPtr> before);
   void send_gone(SubscriberId id, Member& member, std::uint64_t version);
-  [[nodiscard]] std::shared_ptr<const std::vector<EventPtr>> state(Forms forms);
-  void keep_state();
   [[nodiscard]] EventPtr bookmark(const Member& member, std::uint64_t version);
-  [[nodiscard]] std::vector<EventPtr> published(std::vector<kube::WatchEvent> events, Forms forms) const;
   [[nodiscard]] Forms forms_read() const noexcept { return {readers_[0] > 0, readers_[1] > 0, readers_[2] > 0}; }
   void count_readers(Forms forms, bool come) noexcept;
   [[nodiscard]] std::string oldest_version_wanted() const;
@@ -106,6 +104,7 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   std::function<void()> retire_;
   kube::Watcher watcher_;
   EventLog log_;
+  std::shared_ptr<JoinerTexts> texts_;
   UpstreamProgress progress_;
 
   std::unordered_map<SubscriberId, Member> members_;
@@ -116,13 +115,6 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   std::string kind_;  // of the list's objects
   std::string api_version_;
   std::shared_ptr<const std::string> columns_;
-  // What joiners without a version are given, until something changes, and each object's texts in it until that object
-  // changes; both while the last of them came lately: many come at once when a gateway or a network returns.
-  std::shared_ptr<const std::vector<EventPtr>> state_;
-  std::unordered_map<std::string, EventPtr> texts_;  // by identity
-  TimePoint state_until_;
-  EventPtr bookmark_;  // the last one made, for the next who needs the same
-  Timer state_end_;
   // Shared with the coroutines that wait for them, which do not keep the stream.
   std::shared_ptr<Timer> linger_;
   std::shared_ptr<Timer> quiet_;
