@@ -22,7 +22,7 @@ class EventSourceTest : public testing::Test {
   SourceHandlers handlers() {
     SourceHandlers handlers;
     handlers.on_event = [this](const std::string& cluster, const kube::WatchEvent& event) {
-      told_.push_back(cluster + " " + std::string(to_string(event.type)) + " " + event.name +
+      told_.push_back(cluster + " " + std::string(to_string(event.type)) + " " + std::string(event.name) +
                       (event.has_columns ? " with columns" : ""));
     };
     handlers.on_synced = [this](const std::string& cluster) { told_.push_back(cluster + " synced"); };

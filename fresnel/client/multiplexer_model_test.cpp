@@ -157,27 +157,27 @@ struct ModelListener {
 
   void read(const kube::WatchEvent& event) {
     history.push_back(brief(event));
-    const auto version = std::stoull(event.resource_version);
-    const bool known = believed.contains(event.name);
+    const auto version = std::stoull(std::string(event.resource_version));
+    const bool known = believed.contains(std::string(event.name));
     switch (event.type) {
       case kube::WatchEvent::Type::added:
         EXPECT_FALSE(known) << brief(event);
-        EXPECT_FALSE(newest.contains(event.name)) << brief(event) << " came back from the dead";
-        believed[event.name] = version;
+        EXPECT_FALSE(newest.contains(std::string(event.name))) << brief(event) << " came back from the dead";
+        believed[std::string(event.name)] = version;
         break;
       case kube::WatchEvent::Type::modified:
         EXPECT_TRUE(known) << brief(event);
-        EXPECT_GT(version, newest[event.name]) << brief(event);
-        believed[event.name] = version;
+        EXPECT_GT(version, newest[std::string(event.name)]) << brief(event);
+        believed[std::string(event.name)] = version;
         break;
       case kube::WatchEvent::Type::deleted:
         EXPECT_TRUE(known) << brief(event);
-        EXPECT_GE(version, newest[event.name]) << brief(event);
-        believed.erase(event.name);
+        EXPECT_GE(version, newest[std::string(event.name)]) << brief(event);
+        believed.erase(std::string(event.name));
         break;
       default: ADD_FAILURE() << brief(event);
     }
-    newest[event.name] = version;
+    newest[std::string(event.name)] = version;
   }
 };
 
@@ -282,7 +282,7 @@ class MultiplexerModelTest : public MultiplexerTest {
       EXPECT_EQ(listener->believed, cluster_.state()) << ::testing::PrintToString(listener->history);
       State stored;
       for (const auto& object : *listener->subscription.snapshot()) {
-        stored[object->name] = std::stoull(object->resource_version);
+        stored[std::string(object->name)] = std::stoull(std::string(object->resource_version));
       }
       EXPECT_EQ(stored, cluster_.state());
       EXPECT_EQ(listener->subscription.status().state, SubscriptionState::live);

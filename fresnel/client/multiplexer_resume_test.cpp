@@ -38,7 +38,7 @@ class ResumeTest : public MultiplexerTest {
   [[nodiscard]] std::vector<std::string> content() const {
     std::vector<std::string> objects;
     for (const auto& object : *subscription_.snapshot())
-      objects.push_back(object->name + "@" + object->resource_version);
+      objects.push_back(std::string(object->name).append("@").append(object->resource_version));
     return objects;
   }
 

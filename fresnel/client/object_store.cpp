@@ -43,14 +43,14 @@ const kube::WatchEvent& ObjectStore::Change::event() const {
 ObjectStore::Outcome ObjectStore::apply(kube::WatchEvent event) {
   if (!event.changes_an_object() || (event.uid.empty() && event.name.empty())) return Outcome::ignored;
   std::string made;
-  const std::string& identity = kube::object_identity(event, made);
+  const std::string_view identity = kube::object_identity(event, made);
   return event.type == Type::deleted ? remove(event, identity) : upsert(std::move(event), identity);
 }
 
-// `identity` may be a part of the event, so it is not used once the event has been moved.
-ObjectStore::Outcome ObjectStore::upsert(kube::WatchEvent&& event, const std::string& identity) {
-  const auto [at, is_new] = objects_.try_emplace(identity);
-  if (is_new) at->second = std::make_unique<Entry>();
+ObjectStore::Outcome ObjectStore::upsert(kube::WatchEvent&& event, std::string_view identity) {
+  auto at = objects_.find(identity);
+  const bool is_new = at == objects_.end();
+  if (is_new) at = objects_.emplace(identity, std::make_unique<Entry>()).first;
   Entry& entry = *at->second;
   if (!is_new) {
     if (is_stale(event, entry)) return Outcome::stale;
@@ -70,7 +70,7 @@ ObjectStore::Outcome ObjectStore::upsert(kube::WatchEvent&& event, const std::st
   return Outcome::applied;
 }
 
-ObjectStore::Outcome ObjectStore::remove(const kube::WatchEvent& event, const std::string& identity) {
+ObjectStore::Outcome ObjectStore::remove(const kube::WatchEvent& event, std::string_view identity) {
   const auto at = objects_.find(identity);
   if (at == objects_.end()) {
     if (knowledge_ == Knowledge::whole) return Outcome::unchanged;
@@ -112,7 +112,7 @@ void ObjectStore::end_replace() {
   for (const auto& object : gone) changed(Type::deleted, *object);
 }
 
-ObjectStore::Object ObjectStore::find(const std::string& identity) const {
+ObjectStore::Object ObjectStore::find(std::string_view identity) const {
   const auto at = objects_.find(identity);
   return at == objects_.end() ? nullptr : at->second->object;
 }

@@ -23,6 +23,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -76,7 +77,7 @@ class ObjectStore {
   [[nodiscard]] std::size_t size() const noexcept { return objects_.size(); }
   [[nodiscard]] Knowledge knowledge() const noexcept { return knowledge_; }
   // Null when unknown.
-  [[nodiscard]] Object find(const std::string& identity) const;
+  [[nodiscard]] Object find(std::string_view identity) const;
   // Every object, ordered by namespace, name and uid. The same snapshot until something changes.
   [[nodiscard]] const Snapshot& snapshot() const;
 
@@ -91,8 +92,8 @@ class ObjectStore {
     std::size_t place = 0;
   };
 
-  Outcome upsert(kube::WatchEvent&& event, const std::string& identity);
-  Outcome remove(const kube::WatchEvent& event, const std::string& identity);
+  Outcome upsert(kube::WatchEvent&& event, std::string_view identity);
+  Outcome remove(const kube::WatchEvent& event, std::string_view identity);
   [[nodiscard]] bool is_stale(const kube::WatchEvent& event, const Entry& entry) const;
   void changed(kube::WatchEvent::Type type, const kube::WatchEvent& source);
 

@@ -49,7 +49,7 @@ BENCHMARK(apply_parsed)->Name("object_store_apply_parsed")->Apply(sizes);
 
 void bare_map(benchmark::State& state) {
   PodFeed feed(static_cast<std::size_t>(state.range(0)), kPodSize);
-  std::unordered_map<std::string, kube::WatchEvent> map;
+  std::unordered_map<std::string, kube::WatchEvent, kube::TextHash, std::equal_to<>> map;
   for (auto& event : PodFeed::parsed(feed.initial())) map.emplace(event.uid, event);
   for (auto _ : state) {
     auto events = PodFeed::parsed(feed.changes(kBatch));

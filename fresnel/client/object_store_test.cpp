@@ -34,7 +34,8 @@ class ObjectStoreTest : public ::testing::Test {
   }
   [[nodiscard]] std::vector<std::string> content() const {
     std::vector<std::string> objects;
-    for (const auto& object : *store_.snapshot()) objects.push_back(object->name + "@" + object->resource_version);
+    for (const auto& object : *store_.snapshot())
+      objects.push_back(std::string(object->name).append("@").append(object->resource_version));
     return objects;
   }
 
@@ -298,7 +299,8 @@ class HistoryModel {
     resync(false);
     EXPECT_EQ(believed_, cluster_);
     std::map<std::string, std::uint64_t> stored;
-    for (const auto& object : *store_.snapshot()) stored[object->name] = std::stoull(object->resource_version);
+    for (const auto& object : *store_.snapshot())
+      stored[std::string(object->name)] = std::stoull(std::string(object->resource_version));
     EXPECT_EQ(stored, cluster_);
   }
 
@@ -363,12 +365,12 @@ class HistoryModel {
 
   // What a reader of the changes checks: types fit what it has, versions of one object only grow.
   void read(const kube::WatchEvent& event) {
-    const auto version = std::stoull(event.resource_version);
-    const auto at = believed_.find(event.name);
+    const auto version = std::stoull(std::string(event.resource_version));
+    const auto at = believed_.find(std::string(event.name));
     switch (event.type) {
       case kube::WatchEvent::Type::added:
         EXPECT_EQ(at, believed_.end()) << brief(event);
-        believed_[event.name] = version;
+        believed_[std::string(event.name)] = version;
         break;
       case kube::WatchEvent::Type::modified:
         ASSERT_NE(at, believed_.end()) << brief(event);
@@ -377,7 +379,7 @@ class HistoryModel {
         break;
       case kube::WatchEvent::Type::deleted:
         EXPECT_NE(at, believed_.end()) << brief(event);
-        believed_.erase(event.name);
+        believed_.erase(std::string(event.name));
         break;
       default: ADD_FAILURE() << brief(event);
     }

@@ -150,7 +150,7 @@ void SharedSubscription::on_error_event(const kube::WatchEvent& event) {
   if (!healed_unseen) tell(event);
 }
 
-void SharedSubscription::track(const std::string& version) {
+void SharedSubscription::track(std::string_view version) {
   const auto number = kube::parse_resource_version(version);
   if (!number) return;
   if (!store_.replacing()) {

@@ -79,7 +79,7 @@ class SharedSubscription {
 
  private:
   void on_error_event(const kube::WatchEvent& event);
-  void track(const std::string& version);
+  void track(std::string_view version);
   void begin_resync();
   void set_state(SubscriptionState state);
   // To every listener that is ready.

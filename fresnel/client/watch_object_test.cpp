@@ -21,7 +21,7 @@ class WatchObjectRule : public ::testing::Test {
     const auto next = WatchObject::next(current_, parsed(text));
     if (!next) return "";
     current_ = *next;
-    return current_.object->resource_version + (current_.deleted ? " deleted" : "");
+    return std::string(current_.object->resource_version) + (current_.deleted ? " deleted" : "");
   }
   WatchObject::Current current_;
 };

@@ -20,7 +20,7 @@ kube::WatchEvent event(std::string_view type, std::string_view name, std::uint64
 }
 
 std::string line(const kube::WatchEvent& event) {
-  return std::string(to_string(event.type)) + " " + event.name + "@" + event.resource_version;
+  return std::string(to_string(event.type)) + " " + std::string(event.name) + "@" + std::string(event.resource_version);
 }
 
 class EventLogTest : public ::testing::Test {

@@ -30,8 +30,8 @@ class JoinerTextsTest : public ::testing::Test {
   static std::vector<std::string> lines(const std::vector<EventPtr>& events) {
     std::vector<std::string> all;
     for (const auto& published : events) {
-      all.push_back(std::string(to_string(published->event.type)) + " " + published->event.name + "@" +
-                    published->event.resource_version);
+      all.push_back(std::string(to_string(published->event.type)) + " " + std::string(published->event.name) + "@" +
+                    std::string(published->event.resource_version));
     }
     return all;
   }

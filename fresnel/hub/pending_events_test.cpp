@@ -32,7 +32,7 @@ EventPtr gone() { return published(kube::make_expired_event("too old")); }
 std::string told(const PendingEvents::Item& item) {
   if (item.event == nullptr) return item.mark == Mark::complete ? "COMPLETE" : "STATUS";
   const auto& event = item.event->event;
-  return std::string(to_string(event.type)) + " " + event.name + "@" + event.resource_version;
+  return std::string(to_string(event.type)) + " " + std::string(event.name) + "@" + std::string(event.resource_version);
 }
 
 std::vector<std::string> drain(PendingEvents& pending) {
@@ -248,16 +248,16 @@ class RandomReader {
     const auto version = kube::parse_resource_version(told.resource_version).value_or(0);
     last_read_ = std::max(last_read_, version);
     if (!told.changes_an_object()) return;
-    const bool had = known_.contains(told.name);
+    const bool had = known_.contains(std::string(told.name));
     if (!started_anew_ && !anew_) {
       EXPECT_EQ(had, told.type != Type::added) << told.name << "@" << version;
       EXPECT_GE(version, last_read_) << "out of stream order";
     }
     if (told.type == Type::deleted) {
-      known_.erase(told.name);
+      known_.erase(std::string(told.name));
     } else {
-      EXPECT_TRUE(!had || known_[told.name] < version || started_anew_);
-      known_[told.name] = version;
+      EXPECT_TRUE(!had || known_[std::string(told.name)] < version || started_anew_);
+      known_[std::string(told.name)] = version;
     }
   }
 

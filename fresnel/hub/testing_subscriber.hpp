@@ -80,14 +80,15 @@ class Recorder : public StreamSubscriber {
       last_version.clear();
       return;
     }
-    told.push_back(std::string(to_string(event.type)) + " " + event.name + "@" + event.resource_version);
+    told.push_back(std::string(to_string(event.type)) + " " + std::string(event.name) + "@" +
+                   std::string(event.resource_version));
     const auto version = kube::parse_resource_version(event.resource_version).value_or(0);
     if (version == 0) fault("no version");
     if (event.is_table && event.changes_an_object()) columns.push_back(event.has_columns);
     last_version = event.resource_version;
     if (!event.changes_an_object()) return;
     if (!event.bytes.view().starts_with(R"({"type":")" + std::string(to_string(event.type)))) fault("another text");
-    auto& newest = newest_[event.uid];
+    auto& newest = newest_[std::string(event.uid)];
     if (version <= newest) fault("an object's events are not ascending");
     newest = version;
     apply(objects, event, version);
@@ -99,9 +100,9 @@ class Recorder : public StreamSubscriber {
 
   static void apply(State& state, const kube::WatchEvent& event, std::uint64_t version) {
     if (event.type == Type::deleted) {
-      state.erase(event.uid);
+      state.erase(std::string(event.uid));
     } else {
-      state[event.uid] = version;
+      state[std::string(event.uid)] = version;
     }
   }
 

@@ -17,15 +17,24 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace fresnel::kube {
 
+// A text is found without a std::string of it.
+struct TextHash {
+  using is_transparent = void;
+  [[nodiscard]] std::size_t operator()(std::string_view text) const noexcept {
+    return std::hash<std::string_view>()(text);
+  }
+};
+
 // A flat table beside entries of their own: in a large list each step to other memory costs more than all the computing
 // of an update, and std::unordered_map takes two more of them.
 template <class Entry>
-using EntryIndex = boost::unordered_flat_map<std::string, std::unique_ptr<Entry>, std::hash<std::string>>;
+using EntryIndex = boost::unordered_flat_map<std::string, std::unique_ptr<Entry>, TextHash, std::equal_to<>>;
 
 // Entry has a member `std::size_t place`, which belongs to this class.
 template <class Entry>

@@ -7,8 +7,8 @@ namespace fresnel::kube {
 namespace {
 
 std::shared_ptr<const KubeObject> make_object(WatchEvent event, const std::string& cluster) {
-  return std::make_shared<const KubeObject>(KubeObject{std::move(event.uid), std::move(event.resource_version), cluster,
-                                                       std::move(event.bytes), event.object});
+  return std::make_shared<const KubeObject>(
+      KubeObject{event.uid, event.resource_version, cluster, std::move(event.bytes), event.object});
 }
 
 // Only numbers can be compared; anything else never counts as old.
@@ -72,14 +72,23 @@ KubeList::Outcome KubeList::apply_update(WatchEvent event) {
 }
 
 void KubeList::upsert(WatchEvent event) {
-  std::unique_ptr<Entry>& entry = event.uid.empty() ? without_uid_.emplace_back() : by_uid_[event.uid];
-  const bool is_new = entry == nullptr;
-  if (is_new) entry = std::make_unique<Entry>();
+  const auto known = by_uid_.find(event.uid);
+  if (known != by_uid_.end()) {
+    known->second->object = make_object(std::move(event), cluster_);
+    return;
+  }
+  const std::string uid(event.uid);
+  auto entry = std::make_unique<Entry>();
   entry->object = make_object(std::move(event), cluster_);
-  if (is_new) order_.append(*entry);
+  order_.append(*entry);
+  if (uid.empty()) {
+    without_uid_.push_back(std::move(entry));
+  } else {
+    by_uid_.emplace(uid, std::move(entry));
+  }
 }
 
-void KubeList::remove(const std::string& uid) {
+void KubeList::remove(std::string_view uid) {
   const auto at = by_uid_.find(uid);
   if (at == by_uid_.end()) return;
   order_.remove(*at->second);

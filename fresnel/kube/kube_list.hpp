@@ -33,8 +33,8 @@
 namespace fresnel::kube {
 
 struct KubeObject {
-  std::string uid;
-  std::string resource_version;
+  std::string_view uid;  // this and the version: within `event`
+  std::string_view resource_version;
   std::string cluster;
   SharedBytes event;  // the text of the event that brought it, shared with whoever else has that event
   ByteRange place;    // of the object in it
@@ -86,7 +86,7 @@ class KubeList {
   };
 
   void upsert(WatchEvent event);
-  void remove(const std::string& uid);
+  void remove(std::string_view uid);
   void changed();
   Outcome report(const Error& error);
 

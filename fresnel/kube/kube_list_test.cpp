@@ -35,7 +35,8 @@ class KubeListTest : public testing::Test {
 
   std::vector<std::string> uids() const {
     std::vector<std::string> all;
-    for (const auto& item : list_.snapshot()->items) all.push_back(item->uid + "@" + item->resource_version);
+    for (const auto& item : list_.snapshot()->items)
+      all.push_back(std::string(item->uid).append("@").append(item->resource_version));
     return all;
   }
 
@@ -258,7 +259,7 @@ class PlainList {
 
 std::vector<std::string> items_of(const KubeListSnapshot& list) {
   std::vector<std::string> all;
-  for (const auto& item : list.items) all.push_back(item->uid + "@" + item->resource_version);
+  for (const auto& item : list.items) all.push_back(std::string(item->uid).append("@").append(item->resource_version));
   return all;
 }
 

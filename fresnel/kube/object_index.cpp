@@ -22,27 +22,30 @@ struct Deletion {
 
 std::string object_identity(const WatchEvent& event) {
   std::string made;
-  return object_identity(event, made);
+  return std::string(object_identity(event, made));
 }
 
-const std::string& object_identity(const WatchEvent& event, std::string& made) {
+std::string_view object_identity(const WatchEvent& event, std::string& made) {
   if (!event.uid.empty()) return event.uid;
-  made = event.namespace_ + "/" + event.name;
+  made = full_name(event);
   return made;
 }
 
 void ObjectIndex::apply(const WatchEvent& event) {
   if (!event.changes_an_object()) return;
   std::string made;
-  const std::string& identity = object_identity(event, made);
+  const std::string_view identity = object_identity(event, made);
+  const auto known = objects_.find(identity);
   if (event.type == WatchEvent::Type::deleted) {
-    objects_.erase(identity);
+    if (known != objects_.end()) objects_.erase(known);
+  } else if (known != objects_.end()) {
+    known->second = event;
   } else {
-    objects_.insert_or_assign(identity, event);
+    objects_.emplace(identity, event);
   }
 }
 
-const WatchEvent* ObjectIndex::find(const std::string& identity) const {
+const WatchEvent* ObjectIndex::find(std::string_view identity) const {
   const auto it = objects_.find(identity);
   return it == objects_.end() ? nullptr : &it->second;
 }
@@ -68,7 +71,7 @@ std::vector<WatchEvent> relist_difference(const ObjectIndex& known, std::string_
     if (old != nullptr) listed.insert(old);
     if (old != nullptr && old->resource_version == item.resource_version) continue;
     used.insert(version_of(item));
-    if (old == nullptr) recreated[item.namespace_ + "/" + item.name] = version_of(item);
+    if (old == nullptr) recreated[full_name(item)] = version_of(item);
     events.push_back(with_type(item, old == nullptr ? WatchEvent::Type::added : WatchEvent::Type::modified));
   }
 
@@ -76,7 +79,7 @@ std::vector<WatchEvent> relist_difference(const ObjectIndex& known, std::string_
   std::vector<Deletion> deletions;
   for (const auto& [identity, event] : known) {
     if (listed.contains(&event)) continue;
-    const auto it = recreated.find(event.namespace_ + "/" + event.name);
+    const auto it = recreated.find(full_name(event));
     deletions.push_back({&event, it == recreated.end() ? list_version + 1 : it->second});
   }
   // Earliest deadline first finds a place for each whenever there is one.

@@ -3,11 +3,13 @@
 // Thread safety: one writer and its readers on one thread.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "fresnel/kube/entry_order.hpp"
 #include "fresnel/kube/list_page.hpp"
 #include "fresnel/kube/watch_event.hpp"
 
@@ -16,13 +18,13 @@ namespace fresnel::kube {
 // metadata.uid; namespace/name for the few resources that have none.
 [[nodiscard]] std::string object_identity(const WatchEvent& event);
 // The same without a copy: the event's own uid, or else `made`, which it fills.
-[[nodiscard]] const std::string& object_identity(const WatchEvent& event, std::string& made);
+[[nodiscard]] std::string_view object_identity(const WatchEvent& event, std::string& made);
 
 class ObjectIndex {
  public:
   // O(1). Events that change no object are ignored.
   void apply(const WatchEvent& event);
-  [[nodiscard]] const WatchEvent* find(const std::string& identity) const;
+  [[nodiscard]] const WatchEvent* find(std::string_view identity) const;
   [[nodiscard]] std::size_t size() const noexcept { return objects_.size(); }
   [[nodiscard]] auto begin() const noexcept { return objects_.begin(); }
   [[nodiscard]] auto end() const noexcept { return objects_.end(); }
@@ -31,7 +33,7 @@ class ObjectIndex {
   [[nodiscard]] std::vector<WatchEvent> snapshot() const;
 
  private:
-  std::unordered_map<std::string, WatchEvent> objects_;
+  std::unordered_map<std::string, WatchEvent, TextHash, std::equal_to<>> objects_;
 };
 
 // The events that lead from `known`, complete up to `last_version`, to the list: in strictly ascending order of

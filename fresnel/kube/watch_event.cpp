@@ -19,16 +19,18 @@ constexpr std::array<std::pair<std::string_view, WatchEvent::Type>, 5> kTypes{{
     {"ERROR", WatchEvent::Type::error},
 }};
 
-// Extracts an event's fields from the text that starts at `base`. simdjson throws on malformed text.
+// Extracts an event's fields: simdjson reads `parsed`, a copy of `text` or `text` itself, and what is found refers to
+// `text`. simdjson throws on malformed text.
 class Extractor {
  public:
-  Extractor(WatchEvent& event, const char* base) : event_(event), base_(base) {}
+  Extractor(WatchEvent& event, std::string_view text, const char* parsed)
+      : event_(event), text_(text), parsed_(parsed) {}
 
   void read_event(ondemand::document& document) {
     for (auto field : document.get_object()) {
       const auto key = field.key().value();
       if (key == "type") {
-        set_type(text_of(field.value()));
+        set_type(in_quotes(field.value()));
       } else if (key == "object") {
         auto object = field.value().get_object().value();
         event_.object = range(trimmed(object.raw_json()));
@@ -45,15 +47,17 @@ class Extractor {
 
   // The text between a string's quotes, as it stands in the bytes. What is read here (types, names, uids, versions)
   // is never escaped. Empty for values that are no strings.
-  static std::string_view text_of(ondemand::value value) {
+  [[nodiscard]] std::string_view in_quotes(ondemand::value value) const {
     const std::string_view token = trimmed(value.raw_json_token());
     if (token.size() < 2 || token.front() != '"') return {};
-    return token.substr(1, token.size() - 2);
+    return view(range(token.substr(1, token.size() - 2)));
   }
 
+  // `part` of what simdjson reads.
   [[nodiscard]] ByteRange range(std::string_view part) const {
-    return {static_cast<std::size_t>(part.data() - base_), part.size()};
+    return {static_cast<std::size_t>(part.data() - parsed_), part.size()};
   }
+  [[nodiscard]] std::string_view view(ByteRange place) const { return text_.substr(place.offset, place.size); }
 
   void set_type(std::string_view type) {
     for (const auto& [name, value] : kTypes) {
@@ -67,7 +71,7 @@ class Extractor {
       if (key == "metadata") {
         read_metadata(field.value());
       } else if (key == "kind") {
-        event_.is_table = text_of(field.value()) == "Table";
+        event_.is_table = in_quotes(field.value()) == "Table";
       } else if (key == "code") {
         std::int64_t code = 0;
         if (field.value().get_int64().get(code) == simdjson::SUCCESS) event_.status_code = static_cast<int>(code);
@@ -106,21 +110,20 @@ class Extractor {
     for (auto field : value.get_object()) {
       const auto key = field.key().value();
       if (key == "resourceVersion") {
-        const auto text = text_of(field.value());
-        event_.resource_version = text;
-        event_.resource_version_place = text.empty() ? ByteRange{} : range(text);
+        event_.resource_version = in_quotes(field.value());
       } else if (key == "uid") {
-        event_.uid = text_of(field.value());
+        event_.uid = in_quotes(field.value());
       } else if (key == "namespace") {
-        event_.namespace_ = text_of(field.value());
+        event_.namespace_ = in_quotes(field.value());
       } else if (key == "name") {
-        event_.name = text_of(field.value());
+        event_.name = in_quotes(field.value());
       }
     }
   }
 
   WatchEvent& event_;
-  const char* base_;
+  std::string_view text_;
+  const char* parsed_;
 };
 
 Error malformed(std::string_view why) {
@@ -149,6 +152,11 @@ std::string padded_for_parser(std::string text) {
   return fitting;
 }
 
+std::string full_name(const WatchEvent& event) {
+  std::string text(event.namespace_);
+  return text.append("/").append(event.name);
+}
+
 std::string_view to_string(WatchEvent::Type type) noexcept {
   for (const auto& [name, value] : kTypes) {
     if (value == type) return name;
@@ -168,11 +176,11 @@ result<WatchEvent> parse_watch_event(SharedBytes bytes) {
     simdjson::padded_string copy;
     if (bytes.capacity() >= text.size() + simdjson::SIMDJSON_PADDING) {
       document = parser.iterate(text.data(), text.size(), bytes.capacity());
-      Extractor(event, text.data()).read_event(document);
+      Extractor(event, text, text.data()).read_event(document);
     } else {
       copy = simdjson::padded_string(text);
       document = parser.iterate(copy);
-      Extractor(event, copy.data()).read_event(document);
+      Extractor(event, text, copy.data()).read_event(document);
     }
   } catch (const simdjson::simdjson_error& error) {
     return malformed(error.what());
@@ -205,17 +213,20 @@ WatchEvent with_type(const WatchEvent& event, WatchEvent::Type type) {
   made.bytes = SharedBytes(make_event_text(type, event.object_view(), {}, {}));
   // The object is the same, so nothing is parsed again: its places stand as far from its start as before.
   made.object.offset = made.bytes.size() - event.object.size - 1;
-  for (ByteRange* place : {&made.resource_version_place, &made.columns_place}) {
-    if (place->size > 0) place->offset = place->offset - event.object.offset + made.object.offset;
+  if (made.columns_place.size > 0) made.columns_place.offset += made.object.offset - event.object.offset;
+  const char* const object = event.object_view().data();
+  for (std::string_view* view : {&made.uid, &made.namespace_, &made.name, &made.resource_version}) {
+    if (!view->empty())
+      *view = made.object_view().substr(static_cast<std::size_t>(view->data() - object), view->size());
   }
   return made;
 }
 
 WatchEvent with_type_and_version(const WatchEvent& event, WatchEvent::Type type, std::string_view resource_version) {
-  const ByteRange place = event.resource_version_place;
-  if (place.size == 0 || event.resource_version == resource_version) return with_type(event, type);
+  const std::string_view old = event.resource_version;
+  if (old.empty() || old == resource_version) return with_type(event, type);
   std::string object(event.object_view());
-  object.replace(place.offset - event.object.offset, place.size, resource_version);
+  object.replace(static_cast<std::size_t>(old.data() - event.object_view().data()), old.size(), resource_version);
   return parsed_or_unknown(make_event_text(type, object, {}, {}));
 }
 

@@ -1,10 +1,11 @@
 // One event of a Kubernetes watch: {"type":"ADDED","object":{...}}
 // (https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes).
 //
-// The text is stored once (bytes); the fields that everything else needs are extracted in one pass. An event of a
-// Table watch (Accept: application/json;as=Table) is a Table of one row and is known by row.object.metadata.
+// The text is stored once (bytes); what everything else needs of it is found in one pass, and refers to it: an event
+// has no other memory. An event of a Table watch (Accept: application/json;as=Table) is a Table of one row and is known
+// by row.object.metadata.
 //
-// Thread safety: a value; copies share the text.
+// Thread safety: a value; copies share the text. Its views live as long as any copy of the event or of its bytes.
 #pragma once
 
 #include <cstddef>
@@ -30,16 +31,16 @@ struct WatchEvent {
   bool is_table = false;
   bool has_columns = false;  // a Table that carries columnDefinitions
   int status_code = 0;       // ERROR: Status.code
-  std::string uid;
-  std::string namespace_;
-  std::string name;
-  std::string resource_version;
   SharedBytes bytes;
+  // Within bytes.
+  std::string_view uid;
+  std::string_view namespace_;
+  std::string_view name;
+  std::string_view resource_version;
 
   // Places in bytes, for rewriting without parsing again. Size 0: absent.
-  ByteRange object;                  // the value of "object"
-  ByteRange resource_version_place;  // the text between the quotes of metadata.resourceVersion
-  ByteRange columns_place;           // the value of columnDefinitions
+  ByteRange object;         // the value of "object"
+  ByteRange columns_place;  // the value of columnDefinitions
 
   [[nodiscard]] std::string_view object_view() const noexcept {
     return bytes.view().substr(object.offset, object.size);
@@ -48,6 +49,9 @@ struct WatchEvent {
     return type == Type::added || type == Type::modified || type == Type::deleted;
   }
 };
+
+// namespace/name; without a namespace: /name.
+[[nodiscard]] std::string full_name(const WatchEvent& event);
 
 // "ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"; "UNKNOWN" for the rest.
 [[nodiscard]] std::string_view to_string(WatchEvent::Type type) noexcept;

@@ -187,7 +187,8 @@ WatchEvent object(std::string_view uid, std::string_view name, int version) {
 std::vector<std::string> told(const std::vector<WatchEvent>& events) {
   std::vector<std::string> lines;
   for (const auto& event : events) {
-    lines.push_back(std::string(to_string(event.type)) + " " + event.uid + " " + event.resource_version);
+    lines.push_back(std::string(to_string(event.type)) + " " + std::string(event.uid) + " " +
+                    std::string(event.resource_version));
   }
   return lines;
 }

@@ -94,8 +94,8 @@ class WatcherTest : public testing::Test {
     };
     handlers.on_events = [this](std::vector<WatchEvent> events) {
       for (const auto& e : events) {
-        told.push_back(std::string(to_string(e.type)) + " " + e.name + " " + e.resource_version +
-                       (e.has_columns ? " with columns" : ""));
+        told.push_back(std::string(to_string(e.type)) + " " + std::string(e.name) + " " +
+                       std::string(e.resource_version) + (e.has_columns ? " with columns" : ""));
       }
     };
     handlers.on_status = [this](const WatchStatus& status) {

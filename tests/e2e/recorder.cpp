@@ -15,8 +15,8 @@ void Recorder::record(const kube::WatchEvent& event) {
   if (!event.changes_an_object()) return;
   ++events_;
   const auto version = kube::parse_resource_version(event.resource_version);
-  history_[event.uid].push_back({version.value_or(0), event.type});
-  names_[event.uid] = event.name;
+  history_[std::string(event.uid)].push_back({version.value_or(0), event.type});
+  names_[std::string(event.uid)] = std::string(event.name);
 }
 
 Truth Recorder::holds() const {

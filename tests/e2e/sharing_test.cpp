@@ -23,7 +23,7 @@ class Sharing : public EndToEnd {
 
   [[nodiscard]] std::set<std::string> names(const RawClient& client, std::string_view query) const {
     std::set<std::string> names;
-    for (const auto& event : client.events(list_path(), query)) names.insert(event.name);
+    for (const auto& event : client.events(list_path(), query)) names.insert(std::string(event.name));
     return names;
   }
 };
@@ -125,7 +125,7 @@ awaitable<void> change_often(kube::ApiClient& client, std::string path, int time
     }
     const auto event = kube::parse_watch_event(
         SharedBytes(kube::make_event_text(kube::WatchEvent::Type::modified, response->body, {}, {})));
-    versions.push_back(event ? event->resource_version : "not understood");
+    versions.push_back(event ? std::string(event->resource_version) : "not understood");
   }
 }
 
@@ -139,7 +139,7 @@ TEST_P(Sharing, ABurstOfTenThousandEventsArrivesInOrderAndOnce) {
   const auto subscription =
       multiplexer->subscribe(key("labelSelector=color%3Dburst"), {.on_message = [&](const kube::WatchEvent& event) {
                                if (event.type == kube::WatchEvent::Type::added) return;
-                               told[event.name].push_back(event.resource_version);
+                               told[std::string(event.name)].push_back(std::string(event.resource_version));
                                ++events;
                              }});
   ASSERT_TRUE(until([&] { return subscription.status().completed; }));

@@ -16,5 +16,5 @@ int main() {
   const auto event = fresnel::kube::parse_watch_event(fresnel::SharedBytes(
       std::string(R"({"type":"ADDED","object":{"metadata":{"name":"web","uid":"u1","resourceVersion":"7"}}})")));
   if (!event) return 2;
-  std::printf("event of %s at %s\n", event->name.c_str(), event->resource_version.c_str());
+  std::printf("event of %s at %s\n", std::string(event->name).c_str(), std::string(event->resource_version).c_str());
 }
