@@ -94,7 +94,7 @@ void difference(benchmark::State& state) {
   }
   if (one_in > 0) {
     for (std::size_t i = 2; i < list.items.size(); i += one_in) {
-      list.items[i].resource_version = std::to_string(2'000'000'000 + i);
+      list.items[i] = with_type_and_version(list.items[i], WatchEvent::Type::added, std::to_string(2'000'000'000 + i));
     }
   }
   list.resource_version = "3000000000";
