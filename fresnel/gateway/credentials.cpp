@@ -1,10 +1,9 @@
 #include "fresnel/gateway/credentials.hpp"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <limits>
 
+#include "fresnel/base/base64url.hpp"
 #include "fresnel/gateway/origin.hpp"
 
 namespace fresnel::gateway {
@@ -24,27 +23,6 @@ std::string_view trim(std::string_view text) {
   const auto first = text.find_first_not_of(" \t");
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
-// RFC 4648 section 5, without padding.
-std::optional<std::string> decode_base64url(std::string_view text) {
-  constexpr std::size_t kMaxToken = 64u << 10;
-  if (text.size() > kMaxToken || text.size() % 4 == 1) return std::nullopt;
-  const std::size_t padding = (4 - text.size() % 4) % 4;
-  std::string standard(text);
-  for (char& c : standard) {
-    if (c == '+' || c == '/' || c == '=') return std::nullopt;
-    if (c == '-') c = '+';
-    if (c == '_') c = '/';
-  }
-  standard.append(padding, '=');
-  std::string out(standard.size() / 4 * 3, '\0');
-  const int length =
-      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                      reinterpret_cast<const unsigned char*>(standard.data()), static_cast<int>(standard.size()));
-  if (length < 0) return std::nullopt;
-  out.resize(static_cast<std::size_t>(length) - padding);
-  return out;
 }
 
 // What may stand in an Authorization field: visible ASCII.
@@ -105,7 +83,7 @@ result<std::string> client_token(const net::Headers& headers) {
   }
   for (const auto& protocol : offered_protocols(headers)) {
     if (!protocol.starts_with(kBearerProtocol)) continue;
-    const auto decoded = decode_base64url(std::string_view(protocol).substr(kBearerProtocol.size()));
+    const auto decoded = from_base64url(std::string_view(protocol).substr(kBearerProtocol.size()));
     if (!decoded || !is_token(*decoded)) return unauthorized("the subprotocol's token is not base64url");
     if (auto error = take(*decoded)) return *std::move(error);
   }

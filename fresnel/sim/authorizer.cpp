@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "fresnel/sim/base64url.hpp"
+#include "fresnel/base/base64url.hpp"
 
 namespace fresnel::sim {
 namespace {

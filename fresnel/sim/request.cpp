@@ -7,7 +7,7 @@
 #include <cctype>
 #include <charconv>
 
-#include "fresnel/sim/base64url.hpp"
+#include "fresnel/base/base64url.hpp"
 
 namespace fresnel::sim {
 namespace {

@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "fresnel/sim/base64url.hpp"
 #include "fresnel/sim/json_path.hpp"
 #include "fresnel/sim/names.hpp"
 #include "fresnel/sim/testing.hpp"
@@ -71,16 +70,6 @@ TEST(JsonPathTest, WalksAsPrinterColumnsNeed) {
   for (const auto* broken : {".none", ".a.b[7]", ".a.b[", ".a[?(", "[0]", ".a.b[x]", ".c[?]"}) {
     EXPECT_THAT(found(broken), IsEmpty()) << broken;
   }
-}
-
-TEST(Base64UrlTest, RoundTrips) {
-  using namespace std::string_literals;
-  for (const auto& bytes : {""s, "a"s, "ab"s, "abc"s, "\0\xFF\x10"s, "{\"start\":\"a\\u0000\"}"s}) {
-    EXPECT_EQ(from_base64url(to_base64url(bytes)), bytes);
-  }
-  EXPECT_EQ(to_base64url("\xFB\xFF"), "-_8");
-  EXPECT_FALSE(from_base64url("YQ=="));
-  EXPECT_FALSE(from_base64url("Y"));
 }
 
 }  // namespace

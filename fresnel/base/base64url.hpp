@@ -1,4 +1,4 @@
-// base64url without padding (RFC 4648 section 5): continue tokens, and tokens in WebSocket subprotocols.
+// base64url without padding (RFC 4648 section 5): JSON Web Tokens, continue tokens, tokens in WebSocket subprotocols.
 //
 // Thread safety: pure functions.
 #pragma once
@@ -7,10 +7,10 @@
 #include <string>
 #include <string_view>
 
-namespace fresnel::sim {
+namespace fresnel {
 
 [[nodiscard]] std::string to_base64url(std::string_view bytes);
 // nullopt for anything else, padding included.
 [[nodiscard]] std::optional<std::string> from_base64url(std::string_view text);
 
-}  // namespace fresnel::sim
+}  // namespace fresnel

@@ -1,8 +1,8 @@
-#include "fresnel/sim/base64url.hpp"
+#include "fresnel/base/base64url.hpp"
 
 #include <cstdint>
 
-namespace fresnel::sim {
+namespace fresnel {
 namespace {
 
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -44,4 +44,4 @@ std::optional<std::string> from_base64url(std::string_view text) {
   return bytes;
 }
 
-}  // namespace fresnel::sim
+}  // namespace fresnel
