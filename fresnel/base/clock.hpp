@@ -18,6 +18,7 @@ namespace fresnel {
 
 using Duration = std::chrono::steady_clock::duration;
 using TimePoint = std::chrono::steady_clock::time_point;
+using WallTime = std::chrono::system_clock::time_point;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
@@ -25,6 +26,8 @@ class Clock {
  public:
   virtual ~Clock() = default;
   [[nodiscard]] virtual TimePoint now() const noexcept = 0;
+  // The time of day, for what others have dated: tokens, certificates. It may jump.
+  [[nodiscard]] virtual WallTime wall_now() const noexcept = 0;
 
  private:
   friend class Timer;
@@ -37,6 +40,7 @@ class Clock {
 class SteadyClock final : public Clock {
  public:
   [[nodiscard]] TimePoint now() const noexcept override { return std::chrono::steady_clock::now(); }
+  [[nodiscard]] WallTime wall_now() const noexcept override { return std::chrono::system_clock::now(); }
 
  private:
   void arm(asio::steady_timer& timer, TimePoint when) override { timer.expires_at(when); }
@@ -47,6 +51,10 @@ class SteadyClock final : public Clock {
 class ManualClock final : public Clock {
  public:
   [[nodiscard]] TimePoint now() const noexcept override { return now_; }
+  // 2026-01-01 00:00 UTC when the clock was made.
+  [[nodiscard]] WallTime wall_now() const noexcept override {
+    return WallTime(seconds(1'767'225'600)) + std::chrono::duration_cast<WallTime::duration>(now_ - kStart);
+  }
   // Moves time forward; timers that are due wake when the executor runs next.
   void advance(Duration by);
   // Moves time to the earliest armed timer and wakes it; false when none is armed.
@@ -57,7 +65,9 @@ class ManualClock final : public Clock {
   void arm(asio::steady_timer& timer, TimePoint when) override;
   void disarm(asio::steady_timer& timer) noexcept override;
 
-  TimePoint now_ = TimePoint(std::chrono::hours(1));
+  static constexpr TimePoint kStart = TimePoint(std::chrono::hours(1));
+
+  TimePoint now_ = kStart;
   std::multimap<TimePoint, asio::steady_timer*> armed_;
 };
 
