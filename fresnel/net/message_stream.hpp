@@ -1,7 +1,7 @@
 // A WebSocket's messages, as the layers above see them: the MessageStream seam. WebSocketClient is the real one;
 // simulations bring their own.
 //
-// Thread safety: one thread; at most one read() and one write() under way at a time.
+// Thread safety: one thread; at most one read(), one write() and one ping() under way at a time.
 #pragma once
 
 #include <memory>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fresnel/base/asio.hpp"
+#include "fresnel/base/clock.hpp"
 #include "fresnel/base/error.hpp"
 #include "fresnel/net/http.hpp"
 
@@ -26,6 +27,9 @@ class MessageStream {
   // Error closed when the peer closed (Error::status is the close code), timeout when its heartbeat stopped.
   [[nodiscard]] virtual awaitable<result<Message>> read() = 0;
   [[nodiscard]] virtual awaitable<result<void>> write(Message message) = 0;
+  // Sends a ping and waits for the pong: how long that took. Only while a read() is under way are pongs noticed. Error
+  // timeout beyond `limit`.
+  [[nodiscard]] virtual awaitable<result<Duration>> ping(Duration limit) = 0;
   // Sends Close and waits for the peer's, within a limit. A pending read() ends with closed.
   [[nodiscard]] virtual awaitable<void> close(int code, std::string reason) = 0;
   // Ends a pending read() and write() at once, without a Close frame.

@@ -137,6 +137,7 @@ class WebSocketClient final : public MessageStream {
 
   awaitable<result<Message>> read() override;
   awaitable<result<void>> write(Message message) override;
+  awaitable<result<Duration>> ping(Duration limit) override;
   awaitable<void> close(int code, std::string reason) override;
   void abort() noexcept override;
   [[nodiscard]] std::string_view protocol() const noexcept override;
@@ -149,14 +150,20 @@ class WebSocketClient final : public MessageStream {
 class WebSocketClient::Impl {
  public:
   Impl(ClientStream stream, Target target, std::size_t max_message)
-      : stream_(std::move(stream)), target_(std::move(target)) {
+      : stream_(std::move(stream)), target_(std::move(target)), pong_(stream_.get_executor()) {
     stream_.read_message_max(max_message);
     stream_.auto_fragment(false);
+    stream_.control_callback([this](websocket::frame_type kind, std::string_view payload) {
+      if (kind != websocket::frame_type::pong || payload != awaited_pong_) return;
+      awaited_pong_.clear();
+      pong_.cancel();
+    });
   }
 
   static awaitable<result<void>> handshake(std::shared_ptr<Impl> self, DialRequest request, Duration limit);
   static awaitable<result<Message>> read(std::shared_ptr<Impl> self);
   static awaitable<result<void>> write(std::shared_ptr<Impl> self, Message message);
+  static awaitable<result<Duration>> ping(std::shared_ptr<Impl> self, Duration limit);
   static awaitable<void> close(std::shared_ptr<Impl> self, int code, std::string reason);
   void start_heartbeat(Duration heartbeat);
   void abort() noexcept;
@@ -171,8 +178,11 @@ class WebSocketClient::Impl {
   Target target_;
   beast::flat_buffer buffer_;
   std::string protocol_;
-  bool closing_ = false;  // close() has been called
-  bool over_ = false;     // aborted, or read() has met the end
+  std::uint64_t pings_ = 0;
+  std::string awaited_pong_;  // its payload; empty: none
+  asio::steady_timer pong_;   // cancelled when it has come
+  bool closing_ = false;      // close() has been called
+  bool over_ = false;         // aborted, or read() has met the end
 };
 
 void WebSocketClient::Impl::decorate(const DialRequest& request) {
@@ -275,6 +285,26 @@ awaitable<result<void>> WebSocketClient::Impl::write(std::shared_ptr<Impl> self,
   co_return error;
 }
 
+// Beast's own pings, its heartbeat, have no payload.
+awaitable<result<Duration>> WebSocketClient::Impl::ping(std::shared_ptr<Impl> self, Duration limit) {
+  const auto begin = std::chrono::steady_clock::now();
+  self->awaited_pong_ = std::to_string(++self->pings_);
+  self->pong_.expires_at(begin + limit);
+  const websocket::ping_data payload(self->awaited_pong_);
+  const auto [failed] = co_await self->stream_.async_ping(payload, kNoThrow);
+  if (failed) {
+    const auto state = co_await asio::this_coro::cancellation_state;
+    co_return self->failure(failed, state.cancelled() != asio::cancellation_type::none);
+  }
+  if (!self->awaited_pong_.empty() && !self->over_) co_await self->pong_.async_wait(kNoThrow);
+  const auto name = "the WebSocket to " + self->target_.name();
+  if (self->over_) co_return Error{Errc::closed, name + " was dropped", kAbnormal};
+  if (!std::exchange(self->awaited_pong_, {}).empty()) {
+    co_return Error{Errc::timeout, name + " did not answer a ping in time"};
+  }
+  co_return std::chrono::steady_clock::now() - begin;
+}
+
 awaitable<void> WebSocketClient::Impl::close(std::shared_ptr<Impl> self, int code, std::string reason) {
   if (self->closing_ || self->over_ || !self->stream_.is_open()) co_return;
   self->closing_ = true;
@@ -286,12 +316,15 @@ awaitable<void> WebSocketClient::Impl::close(std::shared_ptr<Impl> self, int cod
 
 void WebSocketClient::Impl::abort() noexcept {
   over_ = true;
+  pong_.cancel();
   stream_.next_layer().close();
 }
 
 awaitable<result<Message>> WebSocketClient::read() { return Impl::read(impl_); }
 
 awaitable<result<void>> WebSocketClient::write(Message message) { return Impl::write(impl_, std::move(message)); }
+
+awaitable<result<Duration>> WebSocketClient::ping(Duration limit) { return Impl::ping(impl_, limit); }
 
 awaitable<void> WebSocketClient::close(int code, std::string reason) {
   return Impl::close(impl_, code, std::move(reason));

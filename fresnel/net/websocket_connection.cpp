@@ -316,6 +316,10 @@ SendStatus WebSocketConnection::send_deflated(std::string_view prefix, const Sha
   return impl_->queue().send(Opcode::text, prefix, body, Coding::deflated);
 }
 
+SendStatus WebSocketConnection::send_binary_deflated(std::string_view prefix, const SharedBytes& body) {
+  return impl_->queue().send(Opcode::binary, prefix, body, Coding::deflated);
+}
+
 SendStatus WebSocketConnection::send(std::string text) { return impl_->send(Opcode::text, std::move(text)); }
 
 SendStatus WebSocketConnection::send_binary(std::string_view prefix, const SharedBytes& body) {
@@ -336,6 +340,7 @@ awaitable<void> WebSocketConnection::close(int code, std::string reason) {
 
 void WebSocketConnection::abort() { impl_->finish({Errc::closed, "this side dropped the WebSocket", kAbnormal}); }
 
+const Error* WebSocketConnection::end() const noexcept { return impl_->end() ? &*impl_->end() : nullptr; }
 bool WebSocketConnection::is_open() const noexcept { return impl_->queue().is_open(); }
 const std::string& WebSocketConnection::peer() const noexcept { return impl_->peer; }
 const std::string& WebSocketConnection::protocol() const noexcept { return impl_->options.protocol; }

@@ -86,6 +86,7 @@ class WebSocketConnection {
   [[nodiscard]] SendStatus send_deflated(std::string_view prefix, const SharedBytes& body);
   [[nodiscard]] SendStatus send_binary(std::string_view prefix, const SharedBytes& body);
   [[nodiscard]] SendStatus send_binary(std::string bytes);
+  [[nodiscard]] SendStatus send_binary_deflated(std::string_view prefix, const SharedBytes& body);
 
   // Bytes queued that the kernel has not taken yet, frame headers included.
   [[nodiscard]] std::size_t outbound_bytes() const noexcept;
@@ -102,6 +103,8 @@ class WebSocketConnection {
   [[nodiscard]] awaitable<void> close(int code, std::string reason);
   // Drops the connection at once, without a Close frame.
   void abort();
+  // Why it is over, as read() tells it; null before.
+  [[nodiscard]] const Error* end() const noexcept;
   // Accepts messages: neither closing nor over.
   [[nodiscard]] bool is_open() const noexcept;
 

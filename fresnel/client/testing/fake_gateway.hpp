@@ -86,6 +86,10 @@ class FakeStream final : public net::MessageStream {
     }
     co_return outcome;
   }
+  [[nodiscard]] awaitable<result<Duration>> ping(Duration) override {
+    if (socket_->ended) co_return *socket_->ended;
+    co_return Duration::zero();
+  }
   [[nodiscard]] awaitable<void> close(int code, std::string) override {
     socket_->close_code = code;
     socket_->drop("closed");
