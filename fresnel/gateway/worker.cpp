@@ -37,7 +37,7 @@ websocket::WebSocketManagerOptions socket_options(const GatewayOptions& options)
   sockets.max_message = options.max_message;
   sockets.allowed_origins = options.allowed_origins;
   sockets.close_timeout = options.drain_timeout;
-  sockets.deflate = !options.no_compression;
+  sockets.compression.enabled = !options.no_compression;
   return sockets;
 }
 
@@ -58,7 +58,7 @@ Worker::Worker(Shared& shared, std::size_t number)
     : shared_(shared),
       number_(number),
       client_(io_.get_executor()),
-      sockets_(shared.clock, socket_options(shared.options), shared.connections),
+      sockets_(io_.get_executor(), shared.clock, socket_options(shared.options), shared.connections),
       tunnels_(io_.get_executor(), shared.clock, shared.metrics),
       server_(io_.get_executor(), shared.clock, server_options(shared.options),
               [this](net::HttpExchange& exchange) { return handle(exchange); }) {}
@@ -199,11 +199,11 @@ awaitable<int> Worker::serve_multiplexer(net::HttpExchange& exchange) {
     std::string message = "expected a token of your own: this gateway does not lend its credential to this client";
     co_return co_await refuse(exchange, BadInput::unauthorized, 401, std::move(message));
   }
-  std::vector<std::string> protocols;
-  protocols.emplace_back(kMultiplexerProtocol);
-  auto connection = co_await sockets_.accept(exchange, std::move(protocols));
-  if (!connection) {
-    const int status = connection.error().status;
+  websocket::AcceptOptions accept;
+  accept.protocols.emplace_back(kMultiplexerProtocol);
+  auto socket = co_await sockets_.accept(exchange, std::move(accept));
+  if (!socket) {
+    const int status = socket.error().status;
     if (status >= 400 && status < 500) shared_.metrics.count_bad_input(BadInput::handshake);
     co_return status;
   }
@@ -211,7 +211,7 @@ awaitable<int> Worker::serve_multiplexer(net::HttpExchange& exchange) {
     return resolve(cluster, token, anonymous);
   };
   Handling handling(*this);
-  spawn(run_multiplexer(std::move(handling), *this, *std::move(connection), std::move(resolver)));
+  spawn(run_multiplexer(std::move(handling), *this, *std::move(socket), std::move(resolver)));
   co_return 101;
 }
 
@@ -219,7 +219,7 @@ awaitable<void> Worker::run_multiplexer(Handling handling, Worker& worker, Socke
                                         session::ClusterResolver resolver) {
   const Handling counted(std::move(handling));
   const auto open = worker.shared_.metrics.open(ConnectionKind::multiplexer);
-  auto serving = session::serve_multiplexer(std::move(socket), worker.services(), std::move(resolver));
+  auto serving = session::serve_multiplexer(socket->connection(), worker.services(), std::move(resolver));
   co_await std::move(serving);
 }
 
@@ -227,7 +227,7 @@ awaitable<void> Worker::run_watch(Handling handling, Worker& worker, std::shared
                                   Socket socket) {
   const Handling counted(std::move(handling));
   const auto open = worker.shared_.metrics.open(ConnectionKind::direct);
-  auto serving = watch->serve(std::move(socket));
+  auto serving = watch->serve(socket->connection());
   co_await std::move(serving);
 }
 
@@ -288,17 +288,17 @@ awaitable<int> Worker::serve_watch(net::HttpExchange& exchange, ClusterRoute rou
     auto message = admitted.error().message;
     co_return co_await respond_status(exchange, http_status_of(admitted.error()), std::move(message));
   }
-  std::vector<std::string> protocols;
-  protocols.push_back(watch_protocol(offered_protocols(request.headers)));
-  if (protocols.front().empty()) protocols.clear();
-  auto connection = co_await sockets_.accept(exchange, std::move(protocols));
-  if (!connection) {
-    const int status = connection.error().status;
+  websocket::AcceptOptions accept_options;
+  accept_options.protocols.push_back(watch_protocol(offered_protocols(request.headers)));
+  if (accept_options.protocols.front().empty()) accept_options.protocols.clear();
+  auto socket = co_await sockets_.accept(exchange, std::move(accept_options));
+  if (!socket) {
+    const int status = socket.error().status;
     if (status >= 400 && status < 500) shared_.metrics.count_bad_input(BadInput::handshake);
     co_return status;
   }
   Handling handling(*this);
-  spawn(run_watch(std::move(handling), *this, watch, *std::move(connection)));
+  spawn(run_watch(std::move(handling), *this, watch, *std::move(socket)));
   co_return 101;
 }
 

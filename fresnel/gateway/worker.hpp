@@ -78,7 +78,7 @@ class Worker {
    private:
     Worker* worker_;
   };
-  using Socket = std::shared_ptr<net::WebSocketConnection>;
+  using Socket = std::shared_ptr<websocket::Socket>;
 
   awaitable<void> handle(net::HttpExchange& exchange);
   awaitable<int> route(net::HttpExchange& exchange);

@@ -1,0 +1,112 @@
+#include "fresnel/websocket/handshake.hpp"
+
+#include <algorithm>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <utility>
+
+namespace fresnel::websocket {
+namespace {
+
+constexpr std::string_view kSpace = " \t";
+
+// Calls `use` for each element of the comma-separated lists in all fields called `name` (RFC 9110 section 5.6.1).
+template <class Use>
+void for_each_element(const net::Headers& headers, std::string_view name, Use use) {
+  for (const auto& [field, value] : headers) {
+    if (!net::equal_ignoring_case(field, name)) continue;
+    std::string_view rest = value;
+    while (!rest.empty()) {
+      const auto comma = std::min(rest.find(','), rest.size());
+      auto element = rest.substr(0, comma);
+      rest.remove_prefix(std::min(comma + 1, rest.size()));
+      element.remove_prefix(std::min(element.find_first_not_of(kSpace), element.size()));
+      element = element.substr(0, element.find_last_not_of(kSpace) + 1);
+      if (!element.empty()) use(element);
+    }
+  }
+}
+
+bool lists(const net::Headers& headers, std::string_view name, std::string_view wanted) {
+  bool found = false;
+  for_each_element(headers, name,
+                   [&](std::string_view element) { found = found || net::equal_ignoring_case(element, wanted); });
+  return found;
+}
+
+// 16 bytes in base64 (RFC 6455 section 4.1).
+bool is_key(std::string_view key) {
+  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  return key.size() == 24 && key.ends_with("==") &&
+         key.substr(0, 22).find_first_not_of(kAlphabet) == std::string_view::npos;
+}
+
+std::string_view reason_of(int status) {
+  switch (status) {
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 426: return "UpgradeRequired";
+    case 503: return "ServiceUnavailable";
+    default: return "BadRequest";
+  }
+}
+
+Errc code_of(int status) {
+  switch (status) {
+    case 401: return Errc::unauthorized;
+    case 403: return Errc::forbidden;
+    case 503: return Errc::throttled;
+    default: return Errc::invalid_argument;
+  }
+}
+
+}  // namespace
+
+Error handshake_refusal(int status, std::string message) {
+  return {code_of(status), std::move(message), status, std::string(reason_of(status))};
+}
+
+std::optional<Error> check_handshake(const net::ServerRequest& request) {
+  const auto& headers = request.headers;
+  if (request.method != "GET") return handshake_refusal(400, "a WebSocket is opened by GET");
+  if (!headers.has("host")) return handshake_refusal(400, "the request names no host");
+  if (!request.upgrade || !lists(headers, "upgrade", "websocket") || !lists(headers, "connection", "upgrade")) {
+    return handshake_refusal(426, "this address speaks WebSocket only");
+  }
+  if (headers.get("sec-websocket-version") != "13") {
+    return handshake_refusal(426, "only version 13 of WebSocket is spoken here");
+  }
+  if (!is_key(headers.get("sec-websocket-key"))) {
+    return handshake_refusal(400, "Sec-WebSocket-Key is missing or malformed");
+  }
+  return std::nullopt;
+}
+
+std::string select_protocol(const net::Headers& headers, const std::vector<std::string>& served) {
+  for (const auto& protocol : served) {
+    if (protocol.starts_with("base64url.")) continue;
+    bool offered = false;
+    for_each_element(headers, "sec-websocket-protocol",
+                     [&](std::string_view element) { offered = offered || element == protocol; });
+    if (offered) return protocol;
+  }
+  return {};
+}
+
+RefusalResponse refusal_response(const Error& refusal) {
+  RefusalResponse response{refusal.status, {}, {}};
+  response.headers.add("content-type", "application/json");
+  if (refusal.status == 401) response.headers.add("www-authenticate", "Bearer");
+  if (refusal.status == 426) {
+    response.headers.add("upgrade", "websocket");
+    response.headers.add("sec-websocket-version", "13");
+  }
+  if (refusal.retry_after_ms > 0) {
+    response.headers.add("retry-after", std::to_string((refusal.retry_after_ms + 999) / 1000));
+  }
+  const boost::json::object object{{"error", refusal.message}, {"code", refusal.status}, {"reason", refusal.reason}};
+  response.body = boost::json::serialize(object);
+  return response;
+}
+
+}  // namespace fresnel::websocket
