@@ -22,8 +22,8 @@ namespace {
 client::SubscriptionHandlers printing(const std::string& cluster) {
   client::SubscriptionHandlers handlers;
   handlers.on_message = [cluster](const kube::WatchEvent& event) {
-    const auto what = std::string(kube::to_string(event.type)) + " " + kube::full_name(event);
-    std::printf("%-12s %s\n", cluster.c_str(), what.c_str());
+    const auto type = std::string(kube::to_string(event.type));
+    std::printf("%-12s %-8s %s\n", cluster.c_str(), type.c_str(), kube::full_name(event).c_str());
   };
   handlers.on_complete = [cluster] { std::printf("%-12s that is all for now\n", cluster.c_str()); };
   handlers.on_error = [cluster](const fresnel::Error& error) {

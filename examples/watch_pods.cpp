@@ -44,8 +44,9 @@ int main(int argc, char** argv) {
   handlers.on_events = [](std::vector<kube::WatchEvent> events) {
     for (const auto& event : events) {
       if (!event.changes_an_object()) continue;  // bookmarks only move the version on
-      const auto what = std::string(kube::to_string(event.type)) + " " + kube::full_name(event);
-      std::printf("%s at version %s\n", what.c_str(), std::string(event.resource_version).c_str());
+      const auto type = std::string(kube::to_string(event.type));
+      std::printf("%-8s %s at version %s\n", type.c_str(), kube::full_name(event).c_str(),
+                  std::string(event.resource_version).c_str());
     }
   };
   handlers.on_status = [](const kube::WatchStatus& status) {
