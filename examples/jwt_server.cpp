@@ -28,6 +28,12 @@ ws::Authentication authentication(const char* jwks_url) {
   return by_token;
 }
 
+fresnel::awaitable<void> renew(std::shared_ptr<ws::Socket> socket, std::string token) {
+  auto renewing = socket->renew(std::move(token));
+  const auto renewed = co_await std::move(renewing);
+  socket->send(renewed ? "renewed" : renewed.error().message);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -41,10 +47,6 @@ int main(int argc, char** argv) try {
   manager.on_open([](const auto& socket) { socket->send("welcome, " + socket->context().user_id); });
   // A token expires, and with it the connection (close code 4401), unless the client sends a newer one in time.
   manager.on_message([&io](const auto& socket, fresnel::net::Message message) {
-    auto renew = [](std::shared_ptr<ws::Socket> socket, std::string token) -> fresnel::awaitable<void> {
-      const auto renewed = co_await socket->renew(std::move(token));
-      socket->send(renewed ? "renewed" : renewed.error().message);
-    };
     boost::asio::co_spawn(io, renew(socket, std::move(message.payload)), boost::asio::detached);
   });
 

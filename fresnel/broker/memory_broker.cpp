@@ -168,7 +168,7 @@ awaitable<result<Delivery>> MemoryBroker::Core::ask(std::shared_ptr<Core> self, 
   gathering->missing = nodes.size();
   for (const auto id : nodes) {
     const auto& member = self->nodes_.at(id);
-    asio::post(member.executor, [weak = member.handlers, call, gathering, home = self->home_]() mutable {
+    asio::post(member.executor, [weak = member.handlers, call, gathering = gathering, home = self->home_]() mutable {
       const auto handlers = weak.lock();
       const auto delivery = handlers ? call(*handlers) : Delivery();
       asio::post(home, [gathering = std::move(gathering), delivery] {

@@ -309,7 +309,7 @@ WebSocketManager::SocketPtr WebSocketManager::Core::add(std::shared_ptr<WebSocke
   if (!context->user_id.empty()) by_user_.emplace(context->user_id, number);
   const Socket::Rules rules{options.slow_consumer, options.max_outbound, options.outbound_high_water,
                             options.compression.threshold};
-  const SocketPtr socket(new Socket(connection, context, rules));
+  SocketPtr socket(new Socket(connection, context, rules));
   if (authenticator_) socket->watch_expiry(clock_, authenticator_);
   open_.emplace(number, Open{socket, std::move(context), std::move(admission.slot)});
   connection->on_closed([weak = weak_from_this(), number, raw = connection.get(), slot = open_.at(number).slot] {
