@@ -5,41 +5,12 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/json/parse.hpp>
 #include <optional>
 #include <utility>
 
 #include "fresnel/base/log.hpp"
 
 namespace fresnel::websocket {
-namespace {
-
-namespace json = boost::json;
-
-bool is_for_signatures(const json::object& jwk) {
-  const auto* use = jwk.if_contains("use");
-  return use == nullptr || (use->is_string() && use->get_string() == "sig");
-}
-
-}  // namespace
-
-result<std::vector<JwtKey>> parse_jwks(std::string_view text, std::size_t max_keys) {
-  error_code error;
-  const auto value = json::parse(text, error);
-  const auto* set = error ? nullptr : value.if_object();
-  const auto* list = set == nullptr ? nullptr : set->if_contains("keys");
-  if (list == nullptr || !list->is_array()) {
-    return Error{Errc::protocol, R"(expected a JSON Web Key Set: {"keys":[...]})"};
-  }
-  std::vector<JwtKey> keys;
-  for (const auto& one : list->get_array()) {
-    if (keys.size() == max_keys) break;
-    const auto* jwk = one.if_object();
-    if (jwk == nullptr || !is_for_signatures(*jwk)) continue;
-    if (auto key = JwtKey::from_jwk(*jwk)) keys.push_back(*std::move(key));
-  }
-  return keys;
-}
 
 class Jwks::Impl : public std::enable_shared_from_this<Impl> {
  public:

@@ -49,8 +49,4 @@ class Jwks {
   std::shared_ptr<Impl> impl_;
 };
 
-// The usable keys of a set; others ("use":"enc", unknown kinds, weak ones) are left out. Error protocol when it is
-// none.
-[[nodiscard]] result<std::vector<JwtKey>> parse_jwks(std::string_view text, std::size_t max_keys);
-
 }  // namespace fresnel::websocket

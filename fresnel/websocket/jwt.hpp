@@ -49,6 +49,10 @@ class JwtKey {
   std::string algorithm_;  // "alg", empty: any of its kind
 };
 
+// The usable keys of a JSON Web Key Set (RFC 7517 section 5); others ("use":"enc", unknown kinds, weak ones) are left
+// out. Error protocol when it is none.
+[[nodiscard]] result<std::vector<JwtKey>> parse_jwks(std::string_view text, std::size_t max_keys);
+
 struct Jwt {
   std::string algorithm;
   std::string key_id;  // empty when there is none

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/json/parse.hpp>
 #include <memory>
 #include <utility>
 
@@ -170,6 +171,11 @@ std::string der_of(std::string_view signature) {
   return text;
 }
 
+bool is_for_signatures(const json::object& jwk) {
+  const auto* use = jwk.if_contains("use");
+  return use == nullptr || (use->is_string() && use->get_string() == "sig");
+}
+
 bool equal_in_constant_time(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
@@ -294,6 +300,24 @@ bool JwtKey::verifies(std::string_view algorithm) const noexcept {
 
 bool JwtKey::verify(std::string_view algorithm, std::string_view signed_text, std::string_view signature) const {
   return verifies(algorithm) && material_->verify(*find_algorithm(algorithm), signed_text, signature);
+}
+
+result<std::vector<JwtKey>> parse_jwks(std::string_view text, std::size_t max_keys) {
+  error_code error;
+  const auto value = json::parse(text, error);
+  const auto* set = error ? nullptr : value.if_object();
+  const auto* list = set == nullptr ? nullptr : set->if_contains("keys");
+  if (list == nullptr || !list->is_array()) {
+    return Error{Errc::protocol, R"(expected a JSON Web Key Set: {"keys":[...]})"};
+  }
+  std::vector<JwtKey> keys;
+  for (const auto& one : list->get_array()) {
+    if (keys.size() == max_keys) break;
+    const auto* jwk = one.if_object();
+    if (jwk == nullptr || !is_for_signatures(*jwk)) continue;
+    if (auto key = JwtKey::from_jwk(*jwk)) keys.push_back(*std::move(key));
+  }
+  return keys;
 }
 
 }  // namespace fresnel::websocket

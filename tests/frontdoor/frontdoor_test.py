@@ -56,7 +56,7 @@ class Dev(Checkout):
     def test_help_names_every_command(self):
         code, output = self.run_script("./dev")
         self.assertEqual(code, 0)
-        for command in ("demo", "test", "build", "bench", "lint", "fmt", "asan", "tsan", "packages", "clean"):
+        for command in ("demo", "test", "build", "bench", "lint", "fmt", "asan", "tsan", "fuzz", "packages", "clean"):
             self.assertRegex(output, rf"(?m)^  {command}\b")
 
     def test_an_unknown_command_fails_and_helps(self):
@@ -116,7 +116,7 @@ class Dev(Checkout):
 
 
 class Ci(Checkout):
-    def fake_dev(self, lint, test, asan, tsan="echo '7 passed, 0 failed'"):
+    def fake_dev(self, lint, test, asan, tsan="echo '7 passed, 0 failed'", fuzz="echo '4 passed, 0 failed'"):
         dev = self.root / "dev"
         dev.write_text(f"""#!/usr/bin/env bash
             case $1 in
@@ -124,6 +124,7 @@ class Ci(Checkout):
               test) echo "CI=$CI assets=$KUBEBUILDER_ASSETS"; {test} ;;
               asan) {asan} ;;
               tsan) {tsan} ;;
+              fuzz) {fuzz} ;;
             esac""", encoding="utf-8")
         dev.chmod(0o755)
 
@@ -134,15 +135,17 @@ class Ci(Checkout):
     def test_it_ends_with_the_sum(self):
         self.fake_dev("true", "echo '300 passed, 0 failed'", "echo '250 passed, 0 failed'")
         code, line, output = self.last_line(KUBEBUILDER_ASSETS="/somewhere")
-        self.assertEqual((code, line), (0, "558 passed, 0 failed"), output)
+        self.assertEqual((code, line), (0, "562 passed, 0 failed"), output)
         self.assertIn("CI=1 assets=/somewhere", output)
 
     def test_any_failure_fails_it(self):
-        cases = (("exit 1", "echo '2 passed, 0 failed'", "echo '2 passed, 0 failed'", "11 passed, 1 failed"),
-                 ("true", "echo '2 passed, 1 failed'; exit 8", "echo '2 passed, 0 failed'", "12 passed, 1 failed"),
-                 ("true", "echo '2 passed, 0 failed'; exit 1", "echo '2 passed, 0 failed'", "12 passed, 1 failed"),
-                 ("true", "echo '2 passed, 0 failed'", "exit 2", "10 passed, 1 failed"),
-                 ("true", "echo '2 passed, 0 failed'", "echo '2 passed, 0 failed'", "exit 66", "5 passed, 1 failed"))
+        cases = (("exit 1", "echo '2 passed, 0 failed'", "echo '2 passed, 0 failed'", "15 passed, 1 failed"),
+                 ("true", "echo '2 passed, 1 failed'; exit 8", "echo '2 passed, 0 failed'", "16 passed, 1 failed"),
+                 ("true", "echo '2 passed, 0 failed'; exit 1", "echo '2 passed, 0 failed'", "16 passed, 1 failed"),
+                 ("true", "echo '2 passed, 0 failed'", "exit 2", "14 passed, 1 failed"),
+                 ("true", "echo '2 passed, 0 failed'", "echo '2 passed, 0 failed'", "exit 66", "9 passed, 1 failed"),
+                 ("true", "echo '2 passed, 0 failed'", "echo '2 passed, 0 failed'", "echo '2 passed, 0 failed'",
+                  "echo '3 passed, 1 failed'; exit 1", "10 passed, 1 failed"))
         for *stages, expected in cases:
             self.fake_dev(*stages)
             code, line, output = self.last_line(KUBEBUILDER_ASSETS="/somewhere")
