@@ -79,7 +79,10 @@ class MemoryBroker::Core : public std::enable_shared_from_this<Core> {
     Position position;
     std::deque<Kept> history;
     std::map<std::string, There> presence;  // by connection
-    [[nodiscard]] bool is_needed() const { return !nodes.empty() || !history.empty() || !presence.empty(); }
+    TimePoint known_until;                  // somebody may come back with a position of it
+    [[nodiscard]] bool is_needed(TimePoint now) const {
+      return !nodes.empty() || !history.empty() || !presence.empty() || now < known_until;
+    }
   };
 
   Channel& channel_of(const std::string& name);
@@ -112,7 +115,7 @@ MemoryBroker::Core::Channel& MemoryBroker::Core::channel_of(const std::string& n
 
 void MemoryBroker::Core::forget_if_unneeded(const std::string& name) {
   const auto found = channels_.find(name);
-  if (found != channels_.end() && !found->second.is_needed()) channels_.erase(found);
+  if (found != channels_.end() && !found->second.is_needed(clock_.now())) channels_.erase(found);
 }
 
 void MemoryBroker::Core::schedule_sweep() {
@@ -123,7 +126,8 @@ void MemoryBroker::Core::schedule_sweep() {
     if (!self || self->clock_.now() < self->sweep_at_) return;
     self->sweeps_ = false;
     for (auto& [name, channel] : self->channels_) self->trim(channel, {.size = channel.history.size()});
-    std::erase_if(self->channels_, [](const auto& entry) { return !entry.second.is_needed(); });
+    std::erase_if(self->channels_,
+                  [now = self->clock_.now()](const auto& entry) { return !entry.second.is_needed(now); });
     if (!self->channels_.empty()) self->schedule_sweep();
   });
 }
@@ -140,7 +144,7 @@ void MemoryBroker::Core::leave(NodeId id) {
     channel.nodes.erase(id);
     std::erase_if(channel.presence, [id](const auto& entry) { return entry.second.node == id; });
   }
-  std::erase_if(channels_, [](const auto& entry) { return !entry.second.is_needed(); });
+  std::erase_if(channels_, [now = clock_.now()](const auto& entry) { return !entry.second.is_needed(now); });
 }
 
 void MemoryBroker::Core::unsubscribe(NodeId id, const std::string& channel) {
@@ -199,6 +203,7 @@ awaitable<result<Published>> MemoryBroker::Core::publish(std::shared_ptr<Core> s
       shared->epoch = channel.position.epoch;
       channel.history.push_back({shared, self->clock_.now() + limits.lifetime});
       self->trim(channel, limits);
+      channel.known_until = self->clock_.now() + limits.lifetime;
       published.position = channel.position;
     }
   }
@@ -216,6 +221,7 @@ awaitable<result<History>> MemoryBroker::Core::history(std::shared_ptr<Core> sel
   co_await asio::post(self->home_, asio::use_awaitable);  // behind what its node has asked for before
   auto& channel = self->channel_of(name);
   self->trim(channel, {.size = channel.history.size()});  // by age only: other nodes may keep more
+  if (limits.size > 0) channel.known_until = self->clock_.now() + limits.lifetime;
   History history;
   history.position = channel.position;
   const bool same_epoch = since && since->epoch == channel.position.epoch;

@@ -77,6 +77,19 @@ TEST_F(MemoryBrokerTest, AChannelThatNobodyNeedsIsForgottenAndItsEpochWithIt) {
   EXPECT_NE(after.epoch, before.epoch);
 }
 
+TEST_F(MemoryBrokerTest, APositionIsGoodForTheHistorysLifetimeThoughNobodyIsThere) {
+  const HistoryLimits limits{.size = 10, .lifetime = seconds(100)};
+  node_->subscribe("news");
+  const auto begin = history("news", limits).position;
+  node_->unsubscribe("news");
+  clock_.advance(seconds(60));
+  poll();
+  (void)publish("news", limits);
+  const auto back = history("news", limits, begin);
+  EXPECT_TRUE(back.recovered);
+  EXPECT_EQ(back.publications.size(), 1u);
+}
+
 TEST_F(MemoryBrokerTest, SubscribersAndPresenceKeepAChannel) {
   node_->subscribe("news");
   node_->add_presence("room", {"c", "ada"});

@@ -397,6 +397,11 @@ bool Broadcaster::unsubscribe(const SocketPtr& socket, std::string_view channel)
   return core_->unsubscribe(socket->id(), channel);
 }
 
+bool Broadcaster::may_subscribe(const ConnectionContext& context, std::string_view channel) const {
+  const auto* found = core_->find(channel);
+  return found != nullptr && is_among(found->options.subscribers, context);
+}
+
 bool Broadcaster::may_publish(const ConnectionContext& context, std::string_view channel) const {
   const auto* found = core_->find(channel);
   return found != nullptr && is_among(found->options.publishers, context);

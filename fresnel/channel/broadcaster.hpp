@@ -113,8 +113,9 @@ class Broadcaster {
                                                         std::optional<broker::Position> since = std::nullopt);
   // Whether it had subscribed.
   bool unsubscribe(const SocketPtr& socket, std::string_view channel);
-  // Whether this user may publish through a socket.
+  // Whether this user may publish, and read, through a socket.
   [[nodiscard]] bool may_publish(const ConnectionContext& context, std::string_view channel) const;
+  [[nodiscard]] bool may_subscribe(const ConnectionContext& context, std::string_view channel) const;
 
   // Errors: not_found with reason channel_not_found, too_large (max_message), and the broker's.
   // (GCC 12 destroys an aggregate twice that is made in the expression which is awaited: give BroadcastOptions a name.)

@@ -6,7 +6,9 @@
 
 namespace fresnel::net {
 
-OutboundMessage OutboundMessage::json(const boost::json::value& value) { return text(boost::json::serialize(value)); }
+OutboundMessage OutboundMessage::json(const boost::json::value& value) {
+  return {boost::json::serialize(value), Kind::json};
+}
 
 OutboundMessage OutboundMessage::with_key(std::string key) const {
   auto message = *this;

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <boost/json/value.hpp>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,16 +16,20 @@ namespace fresnel::net {
 
 class OutboundMessage {
  public:
+  enum class Kind : std::uint8_t { text, binary, json };
+
   // `utf8` must be valid: a receiver closes the connection that brings it anything else (RFC 6455 section 8.1).
-  [[nodiscard]] static OutboundMessage text(std::string utf8) { return OutboundMessage(std::move(utf8), false); }
-  [[nodiscard]] static OutboundMessage binary(std::string bytes) { return OutboundMessage(std::move(bytes), true); }
+  [[nodiscard]] static OutboundMessage text(std::string utf8) { return {std::move(utf8), Kind::text}; }
+  [[nodiscard]] static OutboundMessage binary(std::string bytes) { return {std::move(bytes), Kind::binary}; }
+  // Travels as text.
   [[nodiscard]] static OutboundMessage json(const boost::json::value& value);
 
   // The same message under a key: of those that wait for a slow reader, only the newest of a key need be
   // kept.
   [[nodiscard]] OutboundMessage with_key(std::string key) const;
 
-  [[nodiscard]] bool is_binary() const noexcept { return body_->binary; }
+  [[nodiscard]] Kind kind() const noexcept { return body_->kind; }
+  [[nodiscard]] bool is_binary() const noexcept { return body_->kind == Kind::binary; }
   [[nodiscard]] const SharedBytes& payload() const noexcept { return body_->payload; }
   [[nodiscard]] const std::string& key() const noexcept { return key_; }
   // As deflate blocks (net/deflate.hpp); empty where compressing is not worth it.
@@ -32,17 +37,17 @@ class OutboundMessage {
 
  private:
   struct Body {
-    Body(std::string bytes, bool is_binary) : payload(std::move(bytes)), binary(is_binary) {}
+    Body(std::string bytes, Kind of) : payload(std::move(bytes)), kind(of) {}
     ~Body() { delete deflated.load(std::memory_order_acquire); }
     Body(const Body&) = delete;
     Body& operator=(const Body&) = delete;
 
     const SharedBytes payload;
-    const bool binary;
+    const Kind kind;
     mutable std::atomic<const SharedBytes*> deflated{nullptr};  // null: not made yet; owned
   };
 
-  OutboundMessage(std::string bytes, bool binary) : body_(std::make_shared<const Body>(std::move(bytes), binary)) {}
+  OutboundMessage(std::string bytes, Kind kind) : body_(std::make_shared<const Body>(std::move(bytes), kind)) {}
 
   std::shared_ptr<const Body> body_;
   std::string key_;
