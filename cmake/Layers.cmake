@@ -31,7 +31,8 @@ set(FRESNEL_PRECOMPILED
   <variant> <vector>
   <boost/asio/as_tuple.hpp> <boost/asio/awaitable.hpp> <boost/asio/co_spawn.hpp> <boost/asio/detached.hpp>
   <boost/asio/io_context.hpp> <boost/asio/ip/tcp.hpp> <boost/asio/post.hpp> <boost/asio/steady_timer.hpp>
-  <boost/asio/use_awaitable.hpp> <boost/json.hpp> <fmt/format.h> <spdlog/spdlog.h>)
+  <boost/asio/use_awaitable.hpp> <boost/beast/core/tcp_stream.hpp> <boost/beast/http/message.hpp>
+  <boost/beast/http/string_body.hpp> <boost/json.hpp> <fmt/format.h> <spdlog/spdlog.h>)
 
 # These do without: Asio's and Beast's own implementation, and <linux/tcp.h> besides <netinet/tcp.h>.
 set_source_files_properties(fresnel/base/asio.cpp fresnel/net/beast.cpp fresnel/net/tcp_progress.cpp
