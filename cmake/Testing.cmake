@@ -8,8 +8,10 @@ add_library(fresnel_test_options INTERFACE)
 target_compile_options(fresnel_test_options INTERFACE $<$<CONFIG:Release>:-O0>)
 target_link_libraries(fresnel_test_options INTERFACE fresnel_warnings)
 
-# The first test program owns the tests' precompiled header, the others reuse it.
+# The first test program owns the tests' precompiled header, the others reuse it: GoogleTest's macro must be the same in
+# those that do without it, too.
 function(fresnel_precompile_test name)
+  target_compile_definitions(${name} PRIVATE GTEST_HAS_PTHREAD=1)
   get_property(owner GLOBAL PROPERTY FRESNEL_PRECOMPILED_TEST)
   if(owner)
     target_precompile_headers(${name} REUSE_FROM ${owner})
