@@ -25,7 +25,7 @@ def known_files(build):
 
 def for_clang(command):
     """The compile command as clang can follow it: it cannot read what GCC precompiled, nor knows all its warnings."""
-    command = re.sub(r" -include \S*cmake_pch\.hxx| -Winvalid-pch| -fpch-preprocess", "", command)
+    command = re.sub(r" -include \S*cmake_pch\.hxx| -Winvalid-pch| -fpch-preprocess| --param ggc-\S+", "", command)
     return command + " -Wno-unknown-warning-option"
 
 
