@@ -96,11 +96,9 @@ Authenticator::Authenticator(const Executor& executor, Clock& clock, Authenticat
   if (!jwt.secret.empty()) key_ = JwtKey::from_secret(std::exchange(jwt.secret, {})).value();
   if (!jwt.pem.empty()) key_ = JwtKey::from_pem(jwt.pem).value();
   if (!jwt.jwks) return;
-  if (transport == nullptr) {
-    own_transport_ = std::make_unique<net::CurlClient>(executor);
-    transport = own_transport_.get();
-  }
-  jwks_ = std::make_unique<Jwks>(executor, clock, *transport, *jwt.jwks);
+  auto fetcher = transport != nullptr ? std::shared_ptr<net::HttpTransport>(std::shared_ptr<void>(), transport)
+                                      : std::make_shared<net::CurlClient>(executor);
+  jwks_ = std::make_unique<Jwks>(executor, clock, std::move(fetcher), *jwt.jwks);
 }
 
 Authenticator::~Authenticator() = default;

@@ -82,7 +82,6 @@ class Authenticator : public std::enable_shared_from_this<Authenticator> {
   Authentication options_;
   std::unique_ptr<Tokens> tokens_;
   std::optional<JwtKey> key_;
-  std::unique_ptr<net::HttpTransport> own_transport_;
   std::unique_ptr<Jwks> jwks_;
 };
 

@@ -1,8 +1,11 @@
 #include "fresnel/websocket/jwks.hpp"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <optional>
@@ -14,8 +17,12 @@ namespace fresnel::websocket {
 
 class Jwks::Impl : public std::enable_shared_from_this<Impl> {
  public:
-  Impl(const Executor& executor, Clock& clock, net::HttpTransport& transport, JwksOptions options)
-      : executor_(executor), clock_(clock), transport_(transport), options_(std::move(options)), fetched_(executor) {}
+  Impl(const Executor& executor, Clock& clock, std::shared_ptr<net::HttpTransport> transport, JwksOptions options)
+      : executor_(executor),
+        clock_(clock),
+        transport_(std::move(transport)),
+        options_(std::move(options)),
+        fetched_(executor) {}
 
   static awaitable<result<std::vector<JwtKey>>> find(std::shared_ptr<Impl> self, std::string key_id,
                                                      std::string algorithm) {
@@ -33,6 +40,13 @@ class Jwks::Impl : public std::enable_shared_from_this<Impl> {
     if (!keys.empty()) co_return keys;
     if (!self->is_usable()) co_return self->failure_.value_or(Error{Errc::unauthorized, "the issuer has no keys", 401});
     co_return Error{Errc::unauthorized, "the token is signed by a key that its issuer does not have", 401};
+  }
+
+  // What emit() posts refers to the signal: it must live until that has run, and the fetch may be over before.
+  void stop() {
+    if (!fetching_) return;
+    cancel_.emit(asio::cancellation_type::terminal);
+    asio::post(executor_, [self = shared_from_this()] {});
   }
 
  private:
@@ -63,11 +77,11 @@ class Jwks::Impl : public std::enable_shared_from_this<Impl> {
     asked_ = clock_.now();
     fetched_.expires_at(TimePoint::max());
     auto fetching = get(shared_from_this());
-    asio::co_spawn(executor_, std::move(fetching),
-                   [self = shared_from_this()](const std::exception_ptr& failure, result<std::string> text) {
-                     if (failure) text = Error{Errc::internal, "the request failed"};
-                     self->end_fetch(text);
-                   });
+    auto ended = [self = shared_from_this()](const std::exception_ptr& failure, result<std::string> text) {
+      if (failure) text = Error{Errc::internal, "the request failed"};
+      self->end_fetch(text);
+    };
+    asio::co_spawn(executor_, std::move(fetching), asio::bind_cancellation_slot(cancel_.slot(), std::move(ended)));
   }
 
   void end_fetch(const result<std::string>& text) {
@@ -94,7 +108,7 @@ class Jwks::Impl : public std::enable_shared_from_this<Impl> {
     request.connect_timeout = self->options_.timeout;
     request.response_timeout = self->options_.timeout;
     request.idle_timeout = self->options_.timeout;
-    auto opened = co_await self->transport_.open(std::move(request));
+    auto opened = co_await self->transport_->open(std::move(request));
     if (!opened) co_return opened.error();
     const auto response = *std::move(opened);
     if (response->status() != 200) co_return Error{Errc::api, "status " + std::to_string(response->status())};
@@ -111,20 +125,21 @@ class Jwks::Impl : public std::enable_shared_from_this<Impl> {
 
   Executor executor_;
   Clock& clock_;
-  net::HttpTransport& transport_;
+  std::shared_ptr<net::HttpTransport> transport_;
   const JwksOptions options_;
   std::vector<JwtKey> keys_;
   std::optional<TimePoint> got_;    // the keys
   std::optional<TimePoint> asked_;  // for them, the last time
   std::optional<Error> failure_;    // of the last fetch
   bool fetching_ = false;
+  asio::cancellation_signal cancel_;
   asio::steady_timer fetched_;  // expires with the end of a fetch
 };
 
-Jwks::Jwks(const Executor& executor, Clock& clock, net::HttpTransport& transport, JwksOptions options)
-    : impl_(std::make_shared<Impl>(executor, clock, transport, std::move(options))) {}
+Jwks::Jwks(const Executor& executor, Clock& clock, std::shared_ptr<net::HttpTransport> transport, JwksOptions options)
+    : impl_(std::make_shared<Impl>(executor, clock, std::move(transport), std::move(options))) {}
 
-Jwks::~Jwks() = default;
+Jwks::~Jwks() { impl_->stop(); }
 
 awaitable<result<std::vector<JwtKey>>> Jwks::find(std::string key_id, std::string algorithm) {
   return Impl::find(impl_, std::move(key_id), std::move(algorithm));

@@ -6,7 +6,9 @@
 //
 // Concurrency: one fetch at a time, whoever needs it waits for the same.
 //
-// Thread safety: one thread, that of the executor. The transport and the clock must outlive it and its coroutines.
+// Life. The end of a Jwks cancels its fetch; the transport is kept until that is over.
+//
+// Thread safety: one thread, that of the executor. The clock must outlive it and its coroutines.
 #pragma once
 
 #include <memory>
@@ -35,7 +37,7 @@ struct JwksOptions {
 
 class Jwks {
  public:
-  Jwks(const Executor& executor, Clock& clock, net::HttpTransport& transport, JwksOptions options);
+  Jwks(const Executor& executor, Clock& clock, std::shared_ptr<net::HttpTransport> transport, JwksOptions options);
   ~Jwks();
   Jwks(const Jwks&) = delete;
   Jwks& operator=(const Jwks&) = delete;

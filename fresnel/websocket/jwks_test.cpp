@@ -29,8 +29,8 @@ class JwksTest : public ::testing::Test {
                 [this](net::HttpExchange& exchange) { return serve(exchange); }) {
     const auto endpoint = server_.listen({"127.0.0.1", 0}).value();
     options_.url = "http://" + endpoint.to_string() + "/keys";
-    client_.emplace(io_.get_executor());
-    jwks_.emplace(io_.get_executor(), clock_, *client_, options_);
+    client_ = std::make_shared<net::CurlClient>(io_.get_executor());
+    jwks_.emplace(io_.get_executor(), clock_, client_, options_);
   }
   ~JwksTest() override {
     jwks_.reset();
@@ -74,7 +74,7 @@ class JwksTest : public ::testing::Test {
   Error last_error_;
   JwksOptions options_;
   net::HttpServer server_;
-  std::optional<net::CurlClient> client_;
+  std::shared_ptr<net::CurlClient> client_;
   std::optional<Jwks> jwks_;
 };
 
@@ -151,6 +151,27 @@ TEST_F(JwksTest, KnownKeysServeWhileTheIssuerHangs) {
   clock_.advance(options_.lifetime);
   for (int i = 0; i < 3; ++i) EXPECT_THAT(find("one"), ElementsAre("one"));
   run_until(io_, [&] { return requests_ == 2; });
+  held_->open();
+}
+
+TEST_F(JwksTest, ItsEndCancelsAFetchThatIsUnderWay) {
+  held_.emplace(io_);
+  std::optional<Errc> ended;
+  const auto find_one = [&]() -> awaitable<void> {
+    auto finding = jwks_->find("one", "ES256");
+    const auto found = co_await std::move(finding);
+    ended = found ? Errc::internal : found.error().code;
+  };
+  asio::co_spawn(io_, find_one(), [](const std::exception_ptr&) {});
+  run_until(io_, [&] { return requests_ == 1; });
+  const std::weak_ptr<net::CurlClient> client = client_;
+  client_.reset();
+  jwks_.reset();
+  run_until(io_, [&] { return ended.has_value(); });
+  EXPECT_EQ(*ended, Errc::cancelled);
+  io_.restart();
+  io_.poll();
+  EXPECT_TRUE(client.expired()) << "kept no longer than the fetch";
   held_->open();
 }
 
