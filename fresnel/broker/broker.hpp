@@ -119,7 +119,7 @@ class Node {
   virtual void subscribe(const std::string& channel) = 0;
   virtual void unsubscribe(const std::string& channel) = 0;
   // Completes when the message has been handed to all of this process's nodes; those of others have it soon after.
-  // Errors: closed (the broker is away), timeout.
+  // Errors: closed (the broker is away), timeout, throttled (too much is under way).
   [[nodiscard]] virtual awaitable<result<Published>> publish(std::string channel, Publication publication,
                                                              HistoryLimits limits) = 0;
   // `since` of another epoch, or older than the history: the whole history, not recovered.

@@ -33,6 +33,17 @@ struct Gathering {
   Timer all;
 };
 
+class Publishing {
+ public:
+  explicit Publishing(std::size_t& count) : count_(count) { ++count_; }
+  ~Publishing() { --count_; }
+  Publishing(const Publishing&) = delete;
+  Publishing& operator=(const Publishing&) = delete;
+
+ private:
+  std::size_t& count_;
+};
+
 }  // namespace
 
 // Everything but its constructor runs on the home executor.
@@ -89,6 +100,8 @@ class MemoryBroker::Core : public std::enable_shared_from_this<Core> {
   void trim(Channel& channel, HistoryLimits limits);
   void forget_if_unneeded(const std::string& name);
   void schedule_sweep();
+  [[nodiscard]] bool is_busy() const noexcept { return publishing_ >= options_.max_publishing; }
+  [[nodiscard]] static Error too_busy() { return {Errc::throttled, "too many messages are being published", 429}; }
   // Has `call` run at each of these nodes, and waits for what they say.
   static awaitable<result<Delivery>> ask(std::shared_ptr<Core> self, std::vector<NodeId> nodes,
                                          std::function<Delivery(const Handlers&)> call);
@@ -100,6 +113,7 @@ class MemoryBroker::Core : public std::enable_shared_from_this<Core> {
   std::map<NodeId, Member> nodes_;
   std::unordered_map<std::string, Channel> channels_;
   std::uint64_t epochs_ = 0;
+  std::size_t publishing_ = 0;
   Timer sweep_;
   TimePoint sweep_at_;
   bool sweeps_ = false;
@@ -170,6 +184,7 @@ awaitable<result<Delivery>> MemoryBroker::Core::ask(std::shared_ptr<Core> self, 
                                                     std::function<Delivery(const Handlers&)> call) {
   const auto gathering = std::make_shared<Gathering>(self->home_, self->clock_);
   gathering->missing = nodes.size();
+  const Publishing counted(self->publishing_);
   for (const auto id : nodes) {
     const auto& member = self->nodes_.at(id);
     asio::post(member.executor, [weak = member.handlers, call, gathering = gathering, home = self->home_]() mutable {
@@ -192,6 +207,7 @@ awaitable<result<Delivery>> MemoryBroker::Core::ask(std::shared_ptr<Core> self, 
 awaitable<result<Published>> MemoryBroker::Core::publish(std::shared_ptr<Core> self, std::string name,
                                                          Publication publication, HistoryLimits limits) {
   co_await asio::post(self->home_, asio::use_awaitable);  // behind what its node has asked for before
+  if (self->is_busy()) co_return self->too_busy();
   std::vector<NodeId> nodes;
   Published published;
   auto shared = std::make_shared<Publication>(std::move(publication));
@@ -245,6 +261,7 @@ awaitable<result<std::vector<Presence>>> MemoryBroker::Core::presence(std::share
 
 awaitable<result<Delivery>> MemoryBroker::Core::control(std::shared_ptr<Core> self, Control control) {
   co_await asio::post(self->home_, asio::use_awaitable);  // behind what its node has asked for before
+  if (self->is_busy()) co_return self->too_busy();
   std::vector<NodeId> nodes;
   for (const auto& [id, member] : self->nodes_) nodes.push_back(id);
   auto asking = ask(self, std::move(nodes),

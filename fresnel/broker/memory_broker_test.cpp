@@ -3,16 +3,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
 #include "fresnel/net/testing.hpp"
 
 namespace fresnel::broker {
 namespace {
 
 using net::testing::run;
+using ::testing::ElementsAre;
 
 class MemoryBrokerTest : public ::testing::Test {
  protected:
-  MemoryBrokerTest() : broker_(io_.get_executor(), clock_) {
+  MemoryBrokerTest() : broker_(io_.get_executor(), clock_, {.max_publishing = 2}) {
     Handlers handlers;
     handlers.on_publication = [](const std::string&, const PublicationPtr&) { return Delivery(); };
     node_ = broker_.join(io_.get_executor(), std::move(handlers));
@@ -88,6 +92,23 @@ TEST_F(MemoryBrokerTest, APositionIsGoodForTheHistorysLifetimeThoughNobodyIsTher
   const auto back = history("news", limits, begin);
   EXPECT_TRUE(back.recovered);
   EXPECT_EQ(back.publications.size(), 1u);
+}
+
+TEST_F(MemoryBrokerTest, TooManyPublicationsUnderWayAreRefused) {
+  node_->subscribe("news");
+  std::vector<std::string> ends;
+  const auto publish_one = [&]() -> awaitable<void> {
+    Publication publication{net::OutboundMessage::text("text"), {}, 0, {}};
+    auto publishing = node_->publish("news", std::move(publication), HistoryLimits());
+    const auto published = co_await std::move(publishing);
+    ends.emplace_back(published ? "published" : published.error().message);
+  };
+  for (int i = 0; i < 3; ++i) asio::co_spawn(io_, publish_one(), asio::detached);
+  poll();
+  EXPECT_THAT(ends, ElementsAre("too many messages are being published", "published", "published"));
+  asio::co_spawn(io_, publish_one(), asio::detached);
+  poll();
+  EXPECT_EQ(ends.back(), "published") << "room again";
 }
 
 TEST_F(MemoryBrokerTest, SubscribersAndPresenceKeepAChannel) {

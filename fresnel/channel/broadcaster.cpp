@@ -37,6 +37,9 @@ struct Broadcaster::State {
 
   ChannelOptions options;
   std::map<std::string, Member> members;  // by connection id
+  // Envelopes of what was replayed, by offset: many come back at once after an outage. No more than the history has.
+  std::map<std::uint64_t, OutboundMessage> replays;
+  std::string replays_epoch;
 };
 
 class Broadcaster::Core : public std::enable_shared_from_this<Core> {
@@ -78,6 +81,8 @@ class Broadcaster::Core : public std::enable_shared_from_this<Core> {
   Delivery deliver_here(State& channel, std::string_view name, const OutboundMessage& message,
                         const BroadcastOptions& options);
   Delivery on_control(const broker::Control& control);
+  [[nodiscard]] OutboundMessage replayed(State& channel, std::string_view name,
+                                         const broker::Publication& publication) const;
   [[nodiscard]] Error too_large() const;
   [[nodiscard]] OutboundMessage enveloped(std::string_view name, const broker::Publication& publication) const {
     return options_.envelope ? options_.envelope(name, publication) : publication.message;
@@ -221,13 +226,16 @@ result<Subscribed> Broadcaster::Core::admit(const SocketPtr& socket, const std::
     return Error{Errc::closed, "the subscription ended before it was complete"};
   }
   Subscribed subscribed{.position = history.position};
-  std::vector<OutboundMessage> missed;
-  for (const auto& publication : history.publications) {
-    if (selects(publication->selection, socket->context())) missed.push_back(enveloped(name, *publication));
+  if (asked && history.recovered) {
+    std::vector<OutboundMessage> missed;
+    for (const auto& publication : history.publications) {
+      if (!selects(publication->selection, socket->context())) continue;
+      missed.push_back(replayed(channel->second, name, *publication));
+    }
+    // All of it or nothing: a peer that lags already, or that would need more room than there is, must load anew.
+    subscribed.recovered = socket->send_all(missed);
+    if (subscribed.recovered) subscribed.replayed = missed.size();
   }
-  // All of it or nothing: a peer that lags already, or that would need more room than there is, must load anew.
-  subscribed.recovered = asked && history.recovered && socket->send_all(missed);
-  if (subscribed.recovered) subscribed.replayed = missed.size();
   auto& member = found->second;
   member.known = history.position;
   const auto waiting = std::exchange(member.joining, nullptr);
@@ -237,6 +245,20 @@ result<Subscribed> Broadcaster::Core::admit(const SocketPtr& socket, const std::
     socket->send(enveloped(name, *publication), policy);
   }
   return subscribed;
+}
+
+OutboundMessage Broadcaster::Core::replayed(State& channel, std::string_view name,
+                                            const broker::Publication& publication) const {
+  auto& replays = channel.replays;
+  if (channel.replays_epoch != publication.epoch) replays.clear();
+  channel.replays_epoch = publication.epoch;
+  const auto found = replays.find(publication.offset);
+  if (found != replays.end()) return found->second;
+  auto made = enveloped(name, publication);
+  replays.emplace(publication.offset, made);
+  // A history's replay begins with its oldest: what is older than that is asked for no more.
+  while (replays.size() > channel.options.history_size) replays.erase(replays.begin());
+  return made;
 }
 
 bool Broadcaster::Core::is_new_to(const State::Member& member, const broker::Publication& publication) {

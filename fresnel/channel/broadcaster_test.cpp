@@ -346,6 +346,33 @@ TEST_F(BroadcasterTest, AnEnvelopeIsMadeOnceForAllSubscribersOfAThread) {
   for (auto& client : clients_) EXPECT_THAT(read(client, 1), ElementsAre("news 1 hello"));
 }
 
+TEST_F(BroadcasterTest, AReplayIsPreparedOnceForAllWhoComeBack) {
+  int made = 0;
+  BroadcasterOptions options;
+  options.envelope = [&made](std::string_view, const broker::Publication& publication) {
+    ++made;
+    return publication.message;
+  };
+  start(options);
+  create("news", {.history_size = 2});
+  const auto position = subscribe(*b_, connect(*b_), "news").value().position;
+  (void)broadcast(*b_, "news", "1");
+  (void)broadcast(*b_, "news", "2");
+  made = 0;
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(subscribe(*a_, connect(*a_), "news", position).value().recovered);
+  EXPECT_EQ(made, 2);
+  for (std::size_t i = 1; i < clients_.size(); ++i) EXPECT_THAT(read(clients_[i], 2), ElementsAre("1", "2"));
+  (void)broadcast(*b_, "news", "3");
+  const Position one{position.epoch, 1};
+  made = 0;
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(subscribe(*a_, connect(*a_), "news", one).value().recovered);
+  EXPECT_EQ(made, 1) << "3 only: 2 is still there";
+  made = 0;
+  EXPECT_FALSE(subscribe(*a_, connect(*a_), "news", position).value().recovered);
+  (void)subscribe(*a_, connect(*a_), "news");
+  EXPECT_EQ(made, 0) << "nothing is prepared for those who get nothing of it";
+}
+
 TEST_F(BroadcasterTest, AUserIsClosedAndEverybodyIsToldOnEveryGateway) {
   start();
   for (auto* gateway : {&*a_, &*b_}) {

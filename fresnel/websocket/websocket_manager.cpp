@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -47,8 +49,8 @@ awaitable<void> close_all(Executor executor, std::vector<std::shared_ptr<Socket>
   co_await std::move(waiting);
 }
 
-// An identity that is being found out, for at most as long as a client may take to connect. One whose answer never
-// comes keeps its slot: clients that come back cannot pile up more of them than max_connections.
+// An identity that is being found out, for at most as long as a client may take to connect; then it is cancelled. One
+// that heeds no cancellation keeps its slot: clients that come back cannot pile up more than max_connections.
 struct Asked {
   Asked(const Executor& executor, Clock& clock, net::ServerRequest by, std::shared_ptr<void> taken)
       : request(std::move(by)), slot(std::move(taken)), done(executor, clock) {}
@@ -57,6 +59,7 @@ struct Asked {
   std::shared_ptr<void> slot;
   std::optional<result<Identity>> identity;
   Timer done;
+  asio::cancellation_signal cancel;
 };
 
 awaitable<void> ask(std::shared_ptr<Authenticator> authenticator, std::shared_ptr<Asked> asked) {
@@ -209,14 +212,19 @@ awaitable<result<Identity>> WebSocketManager::Core::identify(std::shared_ptr<Cor
                                                              const Admission& admission) {
   const auto asked = std::make_shared<Asked>(self->executor_, self->clock_, request, admission.slot);
   auto asking = ask(self->authenticator_, asked);
-  asio::co_spawn(self->executor_, std::move(asking), [asked](const std::exception_ptr& failure) {
+  auto ended = [asked](const std::exception_ptr& failure) {
     if (failure) asked->done.cancel();  // a callback threw: the identity is not known
-  });
+  };
+  asio::co_spawn(self->executor_, std::move(asking),
+                 asio::bind_cancellation_slot(asked->cancel.slot(), std::move(ended)));
   if (!asked->identity) {
     auto waiting = asked->done.wait_until(admission.deadline);
     (void)co_await std::move(waiting);
   }
-  if (!asked->identity) co_return self->unavailable("who the client is could not be found out");
+  if (!asked->identity) {
+    asked->cancel.emit(asio::cancellation_type::terminal);  // nobody waits for the answer any more
+    co_return self->unavailable("who the client is could not be found out");
+  }
   if (*asked->identity) co_return *std::move(*asked->identity);
   const auto& error = asked->identity->error();
   if (error.status == 401 || error.status == 403) co_return handshake_refusal(error.status, error.message);
