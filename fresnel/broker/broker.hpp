@@ -5,10 +5,11 @@
 //
 // Delivery. To a node that is connected and subscribed, each publication of a channel is delivered once, and those of
 // one channel in the same order at all nodes. A publication that was not confirmed (publish() gave an error) may have
-// been delivered all the same.
+// been delivered all the same. What is published while a broker on the network cannot be reached is delivered when it
+// is back, for channels with a history; as far as that reaches, else on_gap says so. Other channels lose it.
 //
-// History. A channel that keeps one gives each publication an offset, from 1 on without gaps. The epoch names the
-// history: when it is lost (a restart without a disk, a purge), offsets begin anew under another epoch.
+// History. A channel that keeps one gives each publication an offset that is larger than those before. The epoch names
+// the history: when it is lost (a restart without a disk, a purge), offsets begin anew under another epoch.
 //
 // Thread safety: a Node belongs to the thread of its executor, where its handlers are called. The broker's other
 // members may be called from any thread. Nodes must not outlive their broker, nor may the execution contexts of its
@@ -135,6 +136,10 @@ class Node {
 struct Handlers {
   std::function<Delivery(const std::string& channel, const PublicationPtr&)> on_publication;
   std::function<Delivery(const Control&)> on_control;
+  // A broker on the network is away, or has come back. Null: not told.
+  std::function<void(bool connected)> on_status;
+  // Publications up to `position` are lost to this channel's subscribers. Null: not told.
+  std::function<void(const std::string& channel, const Position& position)> on_gap;
 };
 
 class Broker {

@@ -1,8 +1,8 @@
 // The broker of one process: channels, history and presence in memory, between the process's threads. No state is
 // shared by threads: all of it belongs to the home executor, the nodes send messages there and get theirs.
 //
-// Bounds: what is under way by max_publishing; a channel's history by its own limits; who is present, and which channels there are, by what nodes ask for.
-// A channel that nobody follows and whose history has run out is forgotten.
+// Bounds: what is under way by max_publishing; a channel's history by its own limits; who is present, and which
+// channels there are, by what nodes ask for. A channel that nobody follows and whose history has run out is forgotten.
 //
 // Thread safety: join() from any thread, before or while the executors run. `clock` is used on the home executor only.
 #pragma once

@@ -36,6 +36,7 @@ struct Broadcaster::State {
   };
 
   ChannelOptions options;
+  bool on_demand = false;                 // it ends with its last member
   std::map<std::string, Member> members;  // by connection id
   // Envelopes of what was replayed, by offset: many come back at once after an outage. No more than the history has.
   std::map<std::uint64_t, OutboundMessage> replays;
@@ -56,6 +57,8 @@ class Broadcaster::Core : public std::enable_shared_from_this<Core> {
   result<void> create(const std::string& name, const ChannelOptions& options);
   void close(const std::string& name);
   [[nodiscard]] const State* find(std::string_view name) const;
+  // Of a channel that is there, or that may be made on demand.
+  [[nodiscard]] std::optional<ChannelOptions> options_of(std::string_view name) const;
   [[nodiscard]] std::vector<std::string> names() const;
   static awaitable<result<Subscribed>> subscribe(std::shared_ptr<Core> self, SocketPtr socket, std::string name,
                                                  std::optional<broker::Position> since);
@@ -70,7 +73,9 @@ class Broadcaster::Core : public std::enable_shared_from_this<Core> {
  private:
   using Channels = std::map<std::string, State, std::less<>>;
 
-  [[nodiscard]] result<void> check(const SocketPtr& socket, const std::string& name) const;
+  [[nodiscard]] result<void> check(const SocketPtr& socket, const std::string& name,
+                                   const std::optional<ChannelOptions>& options) const;
+  [[nodiscard]] static Error too_many() { return {Errc::throttled, "there are too many channels", 429}; }
   State::Member& add(State& channel, const SocketPtr& socket, const std::string& name);
   void watch(const SocketPtr& socket);
   void forget(const std::string& connection_id);
@@ -78,8 +83,7 @@ class Broadcaster::Core : public std::enable_shared_from_this<Core> {
                                          const broker::History& history, bool asked);
   [[nodiscard]] static bool is_new_to(const State::Member& member, const broker::Publication& publication);
   Delivery deliver(std::string_view name, const PublicationPtr& publication);
-  Delivery deliver_here(State& channel, std::string_view name, const OutboundMessage& message,
-                        const BroadcastOptions& options);
+  Delivery deliver_here(std::string_view name, const OutboundMessage& message, const BroadcastOptions& options);
   Delivery on_control(const broker::Control& control);
   [[nodiscard]] OutboundMessage replayed(State& channel, std::string_view name,
                                          const broker::Publication& publication) const;
@@ -112,10 +116,13 @@ result<void> Broadcaster::Core::create(const std::string& name, const ChannelOpt
   }
   const auto found = channels_.find(name);
   if (found != channels_.end()) {
-    if (found->second.options == options) return {};
+    if (found->second.options == options) {
+      found->second.on_demand = false;
+      return {};
+    }
     return Error{Errc::conflict, "the channel \"" + name + "\" exists with other options", 409, "Conflict"};
   }
-  if (channels_.size() >= options_.max_channels) return Error{Errc::throttled, "there are too many channels", 429};
+  if (channels_.size() >= options_.max_channels) return too_many();
   channels_[name].options = options;
   return {};
 }
@@ -123,6 +130,12 @@ result<void> Broadcaster::Core::create(const std::string& name, const ChannelOpt
 const Broadcaster::State* Broadcaster::Core::find(std::string_view name) const {
   const auto found = channels_.find(name);
   return found == channels_.end() ? nullptr : &found->second;
+}
+
+std::optional<ChannelOptions> Broadcaster::Core::options_of(std::string_view name) const {
+  if (const auto* channel = find(name)) return channel->options;
+  if (!options_.on_demand || !is_channel_name(name)) return std::nullopt;
+  return options_.on_demand(name);
 }
 
 std::vector<std::string> Broadcaster::Core::names() const {
@@ -140,10 +153,11 @@ void Broadcaster::Core::close(const std::string& name) {
   channels_.erase(name);
 }
 
-result<void> Broadcaster::Core::check(const SocketPtr& socket, const std::string& name) const {
-  const auto* channel = find(name);
-  if (channel == nullptr) return no_channel(name);
-  if (!is_among(channel->options.subscribers, socket->context())) {
+result<void> Broadcaster::Core::check(const SocketPtr& socket, const std::string& name,
+                                      const std::optional<ChannelOptions>& options) const {
+  if (!options) return no_channel(name);
+  if (find(name) == nullptr && channels_.size() >= options_.max_channels) return too_many();
+  if (!is_among(options->subscribers, socket->context())) {
     return Error{Errc::forbidden, "this user may not subscribe to the channel \"" + name + "\"", 403, "Forbidden"};
   }
   const auto known = of_socket_.find(socket->id());
@@ -187,15 +201,24 @@ bool Broadcaster::Core::unsubscribe(const std::string& connection_id, std::strin
   const auto known = of_socket_.find(connection_id);
   if (known != of_socket_.end()) known->second.erase(found->first);
   if (found->second.options.presence) node_->remove_presence(found->first, connection_id);
-  if (found->second.members.empty()) node_->unsubscribe(found->first);
+  if (found->second.members.empty()) {
+    node_->unsubscribe(found->first);
+    if (found->second.on_demand) channels_.erase(found);
+  }
   return true;
 }
 
 awaitable<result<Subscribed>> Broadcaster::Core::subscribe(std::shared_ptr<Core> self, SocketPtr socket,
                                                            std::string name, std::optional<broker::Position> since) {
-  if (const auto allowed = self->check(socket, name); !allowed) co_return allowed.error();
-  auto& channel = self->channels_.find(name)->second;
-  const auto options = channel.options;
+  const auto given = self->options_of(name);
+  if (const auto allowed = self->check(socket, name, given); !allowed) co_return allowed.error();
+  const auto& options = *given;
+  const auto [at, is_new] = self->channels_.try_emplace(name);
+  auto& channel = at->second;
+  if (is_new) {
+    channel.options = options;
+    channel.on_demand = true;
+  }
   const auto joined = self->add(channel, socket, name).joined;
   if (options.presence) self->node_->add_presence(name, {socket->id(), socket->context().user_id});
   broker::History history;
@@ -293,12 +316,16 @@ Delivery Broadcaster::Core::deliver(std::string_view name, const PublicationPtr&
     if (sent == websocket::Sent::slow) ++delivery.slow;
   }
   for (const auto& id : lost) unsubscribe(id, name);  // its subscribe() says so
+  if (options_.on_delivered) options_.on_delivered(delivery);
   return delivery;
 }
 
-Delivery Broadcaster::Core::deliver_here(State& channel, std::string_view name, const OutboundMessage& message,
+Delivery Broadcaster::Core::deliver_here(std::string_view name, const OutboundMessage& message,
                                          const BroadcastOptions& options) {
   Delivery delivery;
+  const auto found = channels_.find(name);
+  if (found == channels_.end()) return delivery;
+  const auto& channel = found->second;
   const broker::Publication publication{message, options.selection, 0, {}};
   const auto enveloped_once = enveloped(name, publication);
   for (auto& [id, member] : channel.members) {
@@ -310,6 +337,7 @@ Delivery Broadcaster::Core::deliver_here(State& channel, std::string_view name, 
     ++(sent == websocket::Sent::closed ? delivery.skipped : delivery.queued);
     if (sent == websocket::Sent::slow) ++delivery.slow;
   }
+  if (options_.on_delivered) options_.on_delivered(delivery);
   return delivery;
 }
 
@@ -339,12 +367,12 @@ Error Broadcaster::Core::too_large() const {
 
 awaitable<result<Delivery>> Broadcaster::Core::broadcast(std::shared_ptr<Core> self, std::string name,
                                                          OutboundMessage message, BroadcastOptions options) {
-  const auto found = self->channels_.find(name);
-  if (found == self->channels_.end()) co_return no_channel(name);
+  const auto channel = self->options_of(name);
+  if (!channel) co_return no_channel(name);
   if (message.payload().size() > self->options_.max_message) co_return self->too_large();
-  if (options.is_local()) co_return self->deliver_here(found->second, name, message, options);
+  if (options.is_local()) co_return self->deliver_here(name, message, options);
   broker::Publication publication{std::move(message), std::move(options.selection), 0, {}};
-  auto publishing = self->node_->publish(name, std::move(publication), found->second.options.history());
+  auto publishing = self->node_->publish(name, std::move(publication), channel->history());
   const auto published = co_await std::move(publishing);
   if (!published) co_return published.error();
   co_return published->delivery;
@@ -352,9 +380,9 @@ awaitable<result<Delivery>> Broadcaster::Core::broadcast(std::shared_ptr<Core> s
 
 awaitable<result<std::vector<broker::Presence>>> Broadcaster::Core::presence(std::shared_ptr<Core> self,
                                                                              std::string name) {
-  const auto* channel = self->find(name);
-  if (channel == nullptr) co_return no_channel(name);
-  if (!channel->options.presence) {
+  const auto channel = self->options_of(name);
+  if (!channel) co_return no_channel(name);
+  if (!channel->presence) {
     co_return Error{Errc::invalid_argument, "the channel \"" + name + "\" keeps no presence", 400};
   }
   auto asking = self->node_->presence(name);
@@ -363,12 +391,12 @@ awaitable<result<std::vector<broker::Presence>>> Broadcaster::Core::presence(std
 
 awaitable<result<broker::History>> Broadcaster::Core::history(std::shared_ptr<Core> self, std::string name,
                                                               std::optional<broker::Position> since) {
-  const auto* channel = self->find(name);
-  if (channel == nullptr) co_return no_channel(name);
-  if (channel->options.history_size == 0) {
+  const auto channel = self->options_of(name);
+  if (!channel) co_return no_channel(name);
+  if (channel->history_size == 0) {
     co_return Error{Errc::invalid_argument, "the channel \"" + name + "\" keeps no history", 400};
   }
-  auto asking = self->node_->history(name, std::move(since), channel->options.history());
+  auto asking = self->node_->history(name, std::move(since), channel->history());
   co_return co_await std::move(asking);
 }
 
@@ -403,9 +431,9 @@ result<Broadcaster::Channel> Broadcaster::create_channel(std::string name, Chann
 }
 
 result<Broadcaster::Channel> Broadcaster::find_channel(std::string_view name) const {
-  const auto* channel = core_->find(name);
-  if (channel == nullptr) return no_channel(name);
-  return Channel(core_, std::string(name), channel->options);
+  auto options = core_->options_of(name);
+  if (!options) return no_channel(name);
+  return Channel(core_, std::string(name), *std::move(options));
 }
 
 std::vector<std::string> Broadcaster::channels() const { return core_->names(); }
@@ -420,13 +448,13 @@ bool Broadcaster::unsubscribe(const SocketPtr& socket, std::string_view channel)
 }
 
 bool Broadcaster::may_subscribe(const ConnectionContext& context, std::string_view channel) const {
-  const auto* found = core_->find(channel);
-  return found != nullptr && is_among(found->options.subscribers, context);
+  const auto options = core_->options_of(channel);
+  return options && is_among(options->subscribers, context);
 }
 
 bool Broadcaster::may_publish(const ConnectionContext& context, std::string_view channel) const {
-  const auto* found = core_->find(channel);
-  return found != nullptr && is_among(found->options.publishers, context);
+  const auto options = core_->options_of(channel);
+  return options && is_among(options->publishers, context);
 }
 
 awaitable<result<Delivery>> Broadcaster::broadcast(std::string channel, OutboundMessage message,

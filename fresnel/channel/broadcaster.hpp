@@ -41,6 +41,11 @@ struct BroadcasterOptions {
   std::size_t max_joining = 1024;      // publications that wait while a subscriber is given its history
   // What subscribers are sent for a publication; null: its message as it is. Made once for this thread's subscribers.
   std::function<net::OutboundMessage(std::string_view channel, const broker::Publication&)> envelope;
+  // The options of a channel that nobody has created: it begins with its first subscriber here and ends with the last
+  // one. Nothing, or no callback: there is no such channel.
+  std::function<std::optional<ChannelOptions>(std::string_view channel)> on_demand;
+  // What a publication has come to at this thread's sockets, for counters.
+  std::function<void(const broker::Delivery&)> on_delivered;
   // This thread's sockets, for what concerns all of them or all of a user's; null: none. It must outlive the
   // Broadcaster.
   websocket::WebSocketManager* manager = nullptr;
@@ -104,6 +109,7 @@ class Broadcaster {
   // name), throttled (max_channels).
   [[nodiscard]] result<Channel> create_channel(std::string name, ChannelOptions options = {});
   [[nodiscard]] result<Channel> find_channel(std::string_view name) const;
+  // Those created, and those on demand that have subscribers here.
   [[nodiscard]] std::vector<std::string> channels() const;
 
   // A second subscription of a socket to a channel replaces the first. Errors: not_found with reason channel_not_found,

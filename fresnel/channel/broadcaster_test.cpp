@@ -373,6 +373,36 @@ TEST_F(BroadcasterTest, AReplayIsPreparedOnceForAllWhoComeBack) {
   EXPECT_EQ(made, 0) << "nothing is prepared for those who get nothing of it";
 }
 
+TEST_F(BroadcasterTest, AChannelOnDemandLivesAsLongAsItsSubscribers) {
+  BroadcasterOptions options;
+  options.max_channels = 1;
+  options.on_demand = [](std::string_view name) -> std::optional<ChannelOptions> {
+    if (!name.starts_with("chat:")) return std::nullopt;
+    return ChannelOptions{.history_size = 2, .subscribers = {"ada"}};
+  };
+  Delivery counted;
+  options.on_delivered = [&](const Delivery& delivery) { counted += delivery; };
+  start(options);
+  EXPECT_EQ(subscribe(*a_, connect(*a_), "news").error().reason, "channel_not_found");
+  EXPECT_EQ(subscribe(*a_, connect(*a_, "eve"), "chat:1").error().code, Errc::forbidden);
+  EXPECT_EQ(a_->broadcaster->find_channel("chat:1").value().subscriber_count(), 0u);
+  EXPECT_TRUE(a_->broadcaster->channels().empty()) << "asking makes no channel";
+  const auto socket = connect(*a_);
+  const auto position = subscribe(*a_, socket, "chat:1").value().position;
+  EXPECT_THAT(a_->broadcaster->channels(), ElementsAre("chat:1"));
+  EXPECT_EQ(subscribe(*a_, connect(*a_), "chat:2").error().code, Errc::throttled);
+  EXPECT_EQ(broadcast(*b_, "chat:1", "hello").value(), (Delivery{.queued = 1})) << "nobody has it there";
+  EXPECT_EQ(counted, (Delivery{.queued = 1}));
+  EXPECT_TRUE(a_->broadcaster->unsubscribe(socket, "chat:1"));
+  EXPECT_TRUE(a_->broadcaster->channels().empty());
+  EXPECT_TRUE(subscribe(*a_, socket, "chat:2")) << "there is room again";
+  a_->broadcaster->unsubscribe(socket, "chat:2");
+  EXPECT_EQ(subscribe(*a_, socket, "chat:1", position).value().replayed, 1u) << "its history is the broker's";
+  EXPECT_TRUE(a_->broadcaster->create_channel("chat:1", {.history_size = 2, .subscribers = {"ada"}}));
+  a_->broadcaster->unsubscribe(socket, "chat:1");
+  EXPECT_THAT(a_->broadcaster->channels(), ElementsAre("chat:1")) << "it has been created since";
+}
+
 TEST_F(BroadcasterTest, AUserIsClosedAndEverybodyIsToldOnEveryGateway) {
   start();
   for (auto* gateway : {&*a_, &*b_}) {

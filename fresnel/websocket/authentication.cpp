@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "fresnel/base/base64url.hpp"
 #include "fresnel/net/curl_client.hpp"
 
 namespace fresnel::websocket {
@@ -37,9 +38,30 @@ std::string_view cookie_of(const net::Headers& headers, std::string_view name) {
   return {};
 }
 
+// The token behind `prefix` in the only subprotocol that begins with it.
+result<std::string> protocol_token(const net::Headers& headers, std::string_view prefix) {
+  std::string token;
+  for (const auto& [field, value] : headers) {
+    if (!net::equal_ignoring_case(field, "sec-websocket-protocol")) continue;
+    std::string_view rest = value;
+    while (!rest.empty()) {
+      const auto end = std::min(rest.find(','), rest.size());
+      const auto protocol = trimmed(rest.substr(0, end));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+      if (!protocol.starts_with(prefix)) continue;
+      auto decoded = from_base64url(protocol.substr(prefix.size()));
+      if (!decoded || decoded->empty() || !token.empty()) {
+        return unauthorized("expected one subprotocol " + std::string(prefix) + " with a token in base64url");
+      }
+      token = *std::move(decoded);
+    }
+  }
+  return token;
+}
+
 }  // namespace
 
-result<std::string> token_of(const net::Headers& headers, std::string_view cookie) {
+result<std::string> token_of(const net::Headers& headers, std::string_view cookie, std::string_view token_protocol) {
   constexpr std::string_view kScheme = "bearer";
   if (headers.has("authorization")) {
     const auto fields = std::count_if(headers.begin(), headers.end(), [](const auto& field) {
@@ -52,6 +74,10 @@ result<std::string> token_of(const net::Headers& headers, std::string_view cooki
       return unauthorized("expected Authorization: Bearer with a token");
     }
     return std::string(token);
+  }
+  if (!token_protocol.empty()) {
+    auto token = protocol_token(headers, token_protocol);
+    if (!token || !token->empty()) return token;
   }
   return cookie.empty() ? std::string() : std::string(cookie_of(headers, cookie));
 }
@@ -106,7 +132,7 @@ Authenticator::~Authenticator() = default;
 awaitable<result<Identity>> Authenticator::authenticate(const net::ServerRequest& request) {
   const auto self = shared_from_this();
   const bool judges_tokens = options_.jwt.has_value() || !tokens_->empty();
-  auto token = token_of(request.headers, options_.cookie);
+  auto token = token_of(request.headers, options_.cookie, options_.token_protocol);
   if (judges_tokens && !token) co_return token.error();
   if (judges_tokens && !token->empty()) {
     auto verifying = verify(*std::move(token));
@@ -151,6 +177,10 @@ awaitable<result<Identity>> Authenticator::verify_signed(std::string token) {
   if (!verified) co_return verified.error();
   Identity identity;
   identity.user_id = std::move(verified->user_id);
+  for (const auto& name : options_.jwt->rules.attribute_claims) {
+    const auto* claim = verified->claims.if_contains(name);
+    identity.attributes[name] = claim != nullptr && claim->is_string() ? std::string(claim->get_string()) : "";
+  }
   identity.claims = std::move(verified->claims);
   identity.expires = verified->expires;
   // Accepted by the grace of the skew: that holds for the connection too.

@@ -2,13 +2,15 @@
 //
 // | option   | the client presents                                     | its identity                          |
 // |----------|---------------------------------------------------------|---------------------------------------|
-// | jwt      | a JSON Web Token: Authorization: Bearer, or the cookie  | the token's claims (JwtRules)         |
+// | jwt      | a JSON Web Token: Authorization: Bearer, a subprotocol, | the token's claims (JwtRules)         |
+// |          | or the cookie                                           |                                       |
 // | tokens   | a token out of a fixed set, in the same places          | the user id that the set gives it     |
 // | callback | anything else in the request                            | what the callback says                |
 //
 // A request that presents a bearer token is judged by that token alone: a bad one is refused, whatever else the request
-// has. In Authorization it is preferred to the cookie. The callback is asked about requests without a token, and about
-// tokens when neither jwt nor tokens is set. With no option set everybody may come, without an identity.
+// has. In Authorization it is preferred to a subprotocol, there to the cookie. The callback is asked about requests
+// without a token, and about tokens when neither jwt nor tokens is set. With no option set everybody may come, without
+// an identity.
 //
 // A cookie comes with every request that a browser makes to this host, whichever page asks: use it together with
 // allowed_origins only (WebSocketManager does).
@@ -52,7 +54,10 @@ struct Authentication {
   using Callback = std::function<awaitable<result<Identity>>(const net::ServerRequest&)>;
 
   std::optional<JwtAuthentication> jwt;
-  std::string cookie;                         // name of a cookie whose value is a token; empty: none is read
+  std::string cookie;  // name of a cookie whose value is a token; empty: none is read
+  // What a subprotocol begins with whose rest is a token in base64url: browsers can set no other field of a handshake.
+  // It is never selected. Empty: none is read.
+  std::string token_protocol;
   std::map<std::string, std::string> tokens;  // token -> user id
   Callback callback;
 
@@ -85,8 +90,10 @@ class Authenticator : public std::enable_shared_from_this<Authenticator> {
   std::unique_ptr<Jwks> jwks_;
 };
 
-// The bearer token of Authorization, or the value of the cookie of that name; empty when there is neither. Error
-// unauthorized when Authorization is something else than a bearer token, or stands there twice.
-[[nodiscard]] result<std::string> token_of(const net::Headers& headers, std::string_view cookie);
+// The bearer token of Authorization, of a subprotocol that begins with `token_protocol`, or the value of the cookie of
+// that name; empty when there is none. Error unauthorized when Authorization is something else than a bearer token, the
+// subprotocol's is no base64url, or one of them stands there twice.
+[[nodiscard]] result<std::string> token_of(const net::Headers& headers, std::string_view cookie,
+                                           std::string_view token_protocol);
 
 }  // namespace fresnel::websocket

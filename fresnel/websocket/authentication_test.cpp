@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "fresnel/base/base64url.hpp"
 #include "fresnel/net/testing.hpp"
 #include "fresnel/websocket/jwt_testing.hpp"
 
@@ -13,6 +14,7 @@ using net::testing::run;
 using ::testing::HasSubstr;
 using testing::make_token;
 using ::testing::Not;
+using ::testing::Pair;
 using testing::TokenKey;
 
 const std::string kSecret(32, 's');
@@ -65,6 +67,33 @@ TEST_F(AuthenticationTest, AJwtComesAsBearerOrInItsCookie) {
             "bob");
   EXPECT_EQ(outcome(options, {{"Cookie", "session=" + token}, {"Authorization", "Bearer wrong"}}), "401")
       << "a bad token is refused, whatever else there is";
+}
+
+TEST_F(AuthenticationTest, ABrowsersTokenComesInASubprotocol) {
+  auto options = by_jwt();
+  const auto protocol = "bearer." + to_base64url(signed_for("ada"));
+  EXPECT_EQ(outcome(options, {{"Sec-WebSocket-Protocol", protocol}}), "401") << "none is read unless it is named";
+  options.token_protocol = "bearer.";
+  EXPECT_EQ(outcome(options, {{"Sec-WebSocket-Protocol", "chat, " + protocol}}), "ada");
+  EXPECT_EQ(outcome(options, {{"Sec-WebSocket-Protocol", "chat"}, {"Sec-WebSocket-Protocol", protocol}}), "ada");
+  EXPECT_EQ(outcome(options, {{"Sec-WebSocket-Protocol", protocol + ", " + protocol}}), "401");
+  EXPECT_EQ(outcome(options, {{"Sec-WebSocket-Protocol", "bearer.=="}}), "401");
+  EXPECT_EQ(outcome(options, {{"Sec-WebSocket-Protocol", "bearer."}}), "401");
+  EXPECT_EQ(outcome(options, {{"Sec-WebSocket-Protocol", protocol}, {"Authorization", "Bearer " + signed_for("bob")}}),
+            "bob");
+  options.cookie = "session";
+  EXPECT_EQ(outcome(options, {{"Sec-WebSocket-Protocol", protocol}, {"Cookie", "session=" + signed_for("bob")}}),
+            "ada");
+}
+
+TEST_F(AuthenticationTest, ClaimsMayBecomeAttributes) {
+  auto options = by_jwt();
+  options.jwt->rules.attribute_claims = {"team", "level", "none"};
+  const auto token = make_token(
+      kSecret, "HS256", {{"sub", "ada"}, {"exp", in(60)}, {"team", "red"}, {"level", 3}, {"other", "not asked for"}});
+  const auto identity = authenticate(options, {{"Authorization", "Bearer " + token}}).value();
+  EXPECT_THAT(identity.attributes,
+              ::testing::UnorderedElementsAre(Pair("team", "red"), Pair("level", ""), Pair("none", "")));
 }
 
 TEST_F(AuthenticationTest, WithoutATokenOrWithAStrangeOneItIs401) {

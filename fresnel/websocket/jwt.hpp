@@ -71,6 +71,8 @@ struct JwtRules {
   Duration clock_skew = seconds(30);    // by which clocks may differ in "exp" and "nbf"
   bool require_expiry = true;           // a token without "exp" is refused
   std::string user_claim = "sub";       // the claim that names the user; must be a string that is not empty
+  // Claims that become the identity's attributes; empty where a token has none of that name, or no string.
+  std::vector<std::string> attribute_claims;
 };
 
 // What a token whose signature `key` verifies says of its bearer.

@@ -149,6 +149,7 @@ awaitable<result<void>> Socket::renew(std::shared_ptr<Socket> self, std::string 
   }
   if (!self->is_open()) co_return Error{Errc::closed, "the connection is over"};
   self->context_->claims = std::move(identity->claims);
+  for (auto& [name, value] : identity->attributes) self->context_->attributes[name] = std::move(value);
   self->context_->expires = identity->expires;
   self->schedule_expiry();
   co_return result<void>();
