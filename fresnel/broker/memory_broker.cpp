@@ -64,6 +64,8 @@ class MemoryBroker::Core : public std::enable_shared_from_this<Core> {
   void add_presence(NodeId id, const std::string& channel, Presence presence);
   void remove_presence(const std::string& channel, const std::string& connection_id);
   [[nodiscard]] std::size_t channels() const noexcept { return channels_.size(); }
+  // Nothing keeps the home executor's context from running out of work then.
+  void end() { sweep_.cancel(); }
 
   static awaitable<result<Published>> publish(std::shared_ptr<Core> self, std::string channel, Publication publication,
                                               HistoryLimits limits);
@@ -331,7 +333,10 @@ class MemoryBroker::MemoryNode final : public Node {
 MemoryBroker::MemoryBroker(const Executor& home, Clock& clock, MemoryBrokerOptions options)
     : core_(std::make_shared<Core>(home, clock, options)) {}
 
-MemoryBroker::~MemoryBroker() = default;
+MemoryBroker::~MemoryBroker() {
+  const auto home = core_->home();
+  asio::post(home, [core = std::move(core_)] { core->end(); });
+}
 
 std::unique_ptr<Node> MemoryBroker::join(const Executor& executor, Handlers handlers) {
   return std::make_unique<MemoryNode>(core_, executor, std::move(handlers));

@@ -20,7 +20,8 @@ Error no_channel(std::string_view name) {
 }
 
 bool is_among(const std::vector<std::string>& users, const ConnectionContext& context) {
-  return users.empty() || std::find(users.begin(), users.end(), context.user_id) != users.end();
+  if (users.empty()) return true;
+  return !context.user_id.empty() && std::find(users.begin(), users.end(), context.user_id) != users.end();
 }
 
 }  // namespace
@@ -60,6 +61,7 @@ class Broadcaster::Core : public std::enable_shared_from_this<Core> {
   // Of a channel that is there, or that may be made on demand.
   [[nodiscard]] std::optional<ChannelOptions> options_of(std::string_view name) const;
   [[nodiscard]] std::vector<std::string> names() const;
+  [[nodiscard]] bool is_connected() const noexcept { return connected_; }
   static awaitable<result<Subscribed>> subscribe(std::shared_ptr<Core> self, SocketPtr socket, std::string name,
                                                  std::optional<broker::Position> since);
   bool unsubscribe(const std::string& connection_id, std::string_view name);
@@ -85,6 +87,8 @@ class Broadcaster::Core : public std::enable_shared_from_this<Core> {
   Delivery deliver(std::string_view name, const PublicationPtr& publication);
   Delivery deliver_here(std::string_view name, const OutboundMessage& message, const BroadcastOptions& options);
   Delivery on_control(const broker::Control& control);
+  void on_status(bool connected);
+  void on_gap(const std::string& name, const broker::Position& position);
   [[nodiscard]] OutboundMessage replayed(State& channel, std::string_view name,
                                          const broker::Publication& publication) const;
   [[nodiscard]] Error too_large() const;
@@ -98,6 +102,7 @@ class Broadcaster::Core : public std::enable_shared_from_this<Core> {
   Channels channels_;
   std::unordered_map<std::string, std::set<std::string, std::less<>>> of_socket_;  // connection id -> channels
   std::uint64_t joins_ = 0;
+  bool connected_ = true;
 };
 
 void Broadcaster::Core::join(broker::Broker& broker) {
@@ -106,6 +111,8 @@ void Broadcaster::Core::join(broker::Broker& broker) {
     return deliver(name, publication);
   };
   handlers.on_control = [this](const broker::Control& control) { return on_control(control); };
+  handlers.on_status = [this](bool connected) { on_status(connected); };
+  handlers.on_gap = [this](const std::string& name, const broker::Position& position) { on_gap(name, position); };
   node_ = broker.join(executor_, std::move(handlers));
 }
 
@@ -354,6 +361,32 @@ Delivery Broadcaster::Core::on_control(const broker::Control& control) {
   return {.queued = sockets};
 }
 
+void Broadcaster::Core::on_status(bool connected) {
+  if (std::exchange(connected_, connected) == connected || !options_.status_message) return;
+  const auto message = options_.status_message(connected);
+  std::map<std::string, SocketPtr> sockets;
+  for (const auto& [name, channel] : channels_) {
+    for (const auto& [id, member] : channel.members) sockets.try_emplace(id, member.socket.lock());
+  }
+  for (const auto& [id, socket] : sockets) {
+    if (socket) socket->send(message);
+  }
+}
+
+// Who is being given its history has not been told a position yet.
+void Broadcaster::Core::on_gap(const std::string& name, const broker::Position& position) {
+  const auto found = channels_.find(name);
+  if (found == channels_.end()) return;
+  std::optional<OutboundMessage> message;
+  if (options_.gap_message) message = options_.gap_message(name, position);
+  for (auto& [id, member] : found->second.members) {
+    if (member.joining) continue;
+    member.known = position;
+    const auto socket = member.socket.lock();
+    if (socket && message) socket->send(*message);
+  }
+}
+
 awaitable<result<Delivery>> Broadcaster::Core::control(std::shared_ptr<Core> self, broker::Control control) {
   if (!self->node_) co_return Error{Errc::closed, "the broadcaster is gone"};
   if (control.message && control.message->payload().size() > self->options_.max_message) co_return self->too_large();
@@ -438,6 +471,8 @@ result<Broadcaster::Channel> Broadcaster::find_channel(std::string_view name) co
 
 std::vector<std::string> Broadcaster::channels() const { return core_->names(); }
 
+bool Broadcaster::is_connected() const noexcept { return core_->is_connected(); }
+
 awaitable<result<Subscribed>> Broadcaster::subscribe(SocketPtr socket, std::string channel,
                                                      std::optional<broker::Position> since) {
   return Core::subscribe(core_, std::move(socket), std::move(channel), std::move(since));
@@ -454,7 +489,7 @@ bool Broadcaster::may_subscribe(const ConnectionContext& context, std::string_vi
 
 bool Broadcaster::may_publish(const ConnectionContext& context, std::string_view channel) const {
   const auto options = core_->options_of(channel);
-  return options && is_among(options->publishers, context);
+  return options && options->clients_publish && is_among(options->publishers, context);
 }
 
 awaitable<result<Delivery>> Broadcaster::broadcast(std::string channel, OutboundMessage message,

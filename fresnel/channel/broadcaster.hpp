@@ -41,6 +41,10 @@ struct BroadcasterOptions {
   std::size_t max_joining = 1024;      // publications that wait while a subscriber is given its history
   // What subscribers are sent for a publication; null: its message as it is. Made once for this thread's subscribers.
   std::function<net::OutboundMessage(std::string_view channel, const broker::Publication&)> envelope;
+  // What subscribers are sent when the broker is away and when it has come back, each socket once; null: nothing.
+  std::function<net::OutboundMessage(bool connected)> status_message;
+  // What a channel's subscribers are sent when publications up to `position` are lost to them; null: nothing.
+  std::function<net::OutboundMessage(std::string_view channel, const broker::Position& position)> gap_message;
   // The options of a channel that nobody has created: it begins with its first subscriber here and ends with the last
   // one. Nothing, or no callback: there is no such channel.
   std::function<std::optional<ChannelOptions>(std::string_view channel)> on_demand;
@@ -117,6 +121,8 @@ class Broadcaster {
   // over).
   [[nodiscard]] awaitable<result<Subscribed>> subscribe(SocketPtr socket, std::string channel,
                                                         std::optional<broker::Position> since = std::nullopt);
+  // Whether the broker can be reached.
+  [[nodiscard]] bool is_connected() const noexcept;
   // Whether it had subscribed.
   bool unsubscribe(const SocketPtr& socket, std::string_view channel);
   // Whether this user may publish, and read, through a socket.

@@ -20,6 +20,7 @@ struct ChannelOptions {
   Duration history_lifetime = std::chrono::minutes(5);
   bool presence = false;  // who has subscribed is known
   websocket::SlowConsumer slow_consumer = websocket::SlowConsumer::drop_oldest;
+  bool clients_publish = true;  // through sockets; false: only programs do, by broadcast()
   // User ids that may publish and subscribe through a socket; empty: everybody. A program's own broadcast() is never
   // asked.
   std::vector<std::string> publishers;

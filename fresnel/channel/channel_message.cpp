@@ -187,4 +187,16 @@ net::OutboundMessage encode_message(std::string_view channel, const broker::Publ
   return net::OutboundMessage::text(std::move(text)).with_key(publication.message.key());
 }
 
+net::OutboundMessage encode_broadcast(const json::value& data) {
+  return net::OutboundMessage::json({{"type", "broadcast"}, {"data", data}});
+}
+
+net::OutboundMessage encode_status(bool connected) {
+  return net::OutboundMessage::json({{"type", "status"}, {"connected", connected}});
+}
+
+net::OutboundMessage encode_gap(std::string_view channel, const broker::Position& position) {
+  return net::OutboundMessage::json({{"type", "gap"}, {"channel", channel}, {"position", encoded(position)}});
+}
+
 }  // namespace fresnel::channel

@@ -16,6 +16,9 @@
 //            | {"type": "error", "id": ID, "code": CODE, "message": TEXT}
 //   message  = {"type": "message", "channel": NAME, "offset": NUMBER, "data": any JSON}
 //              a text that is no JSON is a JSON string; bytes are base64url, with "encoding": "base64url"
+//   broadcast = {"type": "broadcast", "data": any JSON}                     to everybody, of no channel
+//   status   = {"type": "status", "connected": BOOL}                       whether other gateways can be reached
+//   gap      = {"type": "gap", "channel": NAME, "position": POSITION}      messages up to there are lost: load anew
 //
 // Thread safety: values and pure functions.
 #pragma once
@@ -63,5 +66,10 @@ struct BadRequest : Error {
 
 // What a subscriber is sent for a publication (BroadcasterOptions::envelope).
 [[nodiscard]] net::OutboundMessage encode_message(std::string_view channel, const broker::Publication& publication);
+
+[[nodiscard]] net::OutboundMessage encode_broadcast(const boost::json::value& data);
+// BroadcasterOptions::status_message and gap_message.
+[[nodiscard]] net::OutboundMessage encode_status(bool connected);
+[[nodiscard]] net::OutboundMessage encode_gap(std::string_view channel, const broker::Position& position);
 
 }  // namespace fresnel::channel

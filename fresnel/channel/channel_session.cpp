@@ -76,6 +76,12 @@ awaitable<std::string> answer(const SocketPtr& socket, Broadcaster& broadcaster,
 
 }  // namespace
 
+void speak_channel_protocol(BroadcasterOptions& options) {
+  options.envelope = encode_message;
+  options.status_message = encode_status;
+  options.gap_message = encode_gap;
+}
+
 awaitable<void> serve_channels(SocketPtr socket, Broadcaster& broadcaster) {
   for (;;) {
     auto reading = socket->read();
@@ -93,6 +99,8 @@ awaitable<void> serve_channels(SocketPtr socket, Broadcaster& broadcaster) {
       text = co_await std::move(answering);
     }
     socket->send(std::move(text));
+    const bool subscribed = request && request->type == Type::subscribe;
+    if (subscribed && !broadcaster.is_connected()) socket->send(encode_status(false));
   }
 }
 

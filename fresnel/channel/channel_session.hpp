@@ -1,7 +1,7 @@
 // One client of channels on the server: reads its requests (channel_message.hpp) and answers them in their order.
 //
 //   BroadcasterOptions options;
-//   options.envelope = encode_message;
+//   speak_channel_protocol(options);
 //   ...
 //   co_await serve_channels(socket, broadcaster);       // until the connection is over
 //
@@ -19,6 +19,9 @@
 #include "fresnel/channel/broadcaster.hpp"
 
 namespace fresnel::channel {
+
+// What a Broadcaster's subscribers are sent is in the protocol's form.
+void speak_channel_protocol(BroadcasterOptions& options);
 
 [[nodiscard]] awaitable<void> serve_channels(SocketPtr socket, Broadcaster& broadcaster);
 

@@ -31,7 +31,7 @@ class ChannelSessionTest : public ::testing::Test {
     options.authentication.tokens = {{"of-ada", "ada"}, {"of-bob", "bob"}};
     manager_.emplace(io_.get_executor(), clock_, options);
     BroadcasterOptions channels;
-    channels.envelope = encode_message;
+    speak_channel_protocol(channels);
     broadcaster_.emplace(io_.get_executor(), broker_, channels);
     server_.emplace(io_.get_executor(), clock_, net::HttpServerOptions(),
                     [this](net::HttpExchange& exchange) { return handle(exchange); });

@@ -9,7 +9,6 @@
 namespace fresnel::gateway {
 namespace {
 
-constexpr std::string_view kBearerProtocol = "base64url.bearer.authorization.k8s.io.";
 // Users and tokens of Headlamp's own backend: base64url.headlamp.authorization.k8s.io.<user> and
 // base64url.headlamp.backend.authorization.k8s.io.<token>.
 constexpr std::string_view kHeadlampProtocols = "base64url.headlamp.";

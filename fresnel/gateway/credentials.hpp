@@ -23,6 +23,9 @@
 
 namespace fresnel::gateway {
 
+// What a browser's subprotocol begins with that carries a token.
+inline constexpr std::string_view kBearerProtocol = "base64url.bearer.authorization.k8s.io.";
+
 // Every subprotocol offered, in order, of all Sec-WebSocket-Protocol fields.
 [[nodiscard]] std::vector<std::string> offered_protocols(const net::Headers& headers);
 

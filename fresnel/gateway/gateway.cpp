@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "fresnel/base/log.hpp"
+#include "fresnel/broker/memory_broker.hpp"
+#include "fresnel/gateway/channel_identity.hpp"
 #include "fresnel/gateway/origin.hpp"
 #include "fresnel/gateway/worker.hpp"
 
@@ -45,6 +47,7 @@ class Gateway::Impl {
 
  private:
   result<net::Endpoint> listen();
+  void start_channels();
 
   Shared shared_;
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -59,15 +62,24 @@ result<net::Endpoint> Gateway::Impl::start() {
     if (!files) return files.error();
     shared_.files.emplace(*std::move(files));
   }
+  auto users = channel_authentication(shared_.options);
+  if (!users) return users.error();
+  auto back_ends = api_authentication(shared_.options);
+  if (!back_ends) return back_ends.error();
+  shared_.channels.users = *std::move(users);
+  shared_.channels.back_ends = *std::move(back_ends);
   for (unsigned i = 0; i < shared_.options.threads; ++i) workers_.push_back(std::make_unique<Worker>(shared_, i));
   std::vector<hub::HubThread> threads;
   for (const auto& worker : workers_) threads.push_back(worker->hub_thread());
   hub::SharedStreamOptions streams;
   streams.linger = shared_.options.linger;
   shared_.hub = std::make_unique<hub::Hub>(std::move(threads), shared_.clock, streams);
+  start_channels();
   const auto bound = listen();
   if (!bound) {
     shared_.hub.reset();
+    for (const auto& worker : workers_) worker->channels().leave();
+    shared_.channels.broker.reset();
     workers_.clear();
     return bound.error();
   }
@@ -78,6 +90,16 @@ result<net::Endpoint> Gateway::Impl::start() {
   log::info("listening on {} with {} threads, {} clusters", bound->to_string(), workers_.size(),
             shared_.clusters.entries().size());
   return bound;
+}
+
+// The broker's state belongs to the first thread.
+void Gateway::Impl::start_channels() {
+  shared_.channels.broker =
+      std::make_unique<broker::MemoryBroker>(workers_.front()->channels().executor(), shared_.clock);
+  for (const auto& worker : workers_) {
+    worker->channels().join();
+    shared_.channels.threads.push_back(&worker->channels());
+  }
 }
 
 result<net::Endpoint> Gateway::Impl::listen() {
@@ -99,6 +121,7 @@ void Gateway::Impl::stop() {
   bool clean = true;
   for (auto& drained : drains) clean = drained.wait_until(deadline) == std::future_status::ready && clean;
   shared_.hub->stop();
+  if (clean) shared_.channels.broker.reset();  // its nodes have left; what it has to end is done on the first thread
   for (const auto& worker : workers_) {
     if (!worker->finish(kGrace)) log::debug("a thread of the gateway had to be cut off");
   }
@@ -107,6 +130,7 @@ void Gateway::Impl::stop() {
     log::error("some clients could not be closed within the drain timeout");
     for (auto& worker : workers_) (void)worker.release();
     (void)shared_.hub.release();
+    (void)shared_.channels.broker.release();
   }
   shared_.hub.reset();  // before the threads' contexts, which its streams refer to
   workers_.clear();

@@ -9,6 +9,7 @@
 //   /wsMultiplexer                  many watches over one WebSocket (session::serve_multiplexer)
 //   /clusters/<name>/...            a watch with an Upgrade: a direct watch socket; any other Upgrade: a tunnel;
 //                                   else the proxy to the API server
+//   /channels                       channels for browsers; /api/... for back ends (channel_routes.hpp)
 //   /config  /plugins               what Headlamp's frontend asks first
 //   /healthz /readyz /metrics       for operators
 //   anything else                   static files of --html-static-dir

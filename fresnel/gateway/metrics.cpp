@@ -63,6 +63,7 @@ std::string_view to_string(ConnectionKind kind) noexcept {
     case ConnectionKind::multiplexer: return "multiplexer";
     case ConnectionKind::direct: return "direct";
     case ConnectionKind::tunnel: return "tunnel";
+    case ConnectionKind::channels: return "channels";
   }
   return "unknown";
 }
@@ -89,6 +90,12 @@ void Metrics::count_bad_input(BadInput kind) noexcept {
 Metrics::Open Metrics::open(ConnectionKind kind) noexcept {
   opened_[static_cast<std::size_t>(kind)].fetch_add(1, kRelaxed);
   return Open(open_[static_cast<std::size_t>(kind)]);
+}
+
+void Metrics::count_delivery(const broker::Delivery& delivery) noexcept {
+  channel_queued_.fetch_add(delivery.queued, kRelaxed);
+  channel_skipped_.fetch_add(delivery.skipped, kRelaxed);
+  channel_slow_.fetch_add(delivery.slow, kRelaxed);
 }
 
 std::string Metrics::expose(const hub::HubMetrics& hub) const {
@@ -121,6 +128,12 @@ std::string Metrics::expose(const hub::HubMetrics& hub) const {
       family("fresnel_conflated_events_total",
              "Events not sent to a lagging subscription because newer ones took their place", MetricType::Counter);
   conflated.metric.emplace_back().counter.value = static_cast<double>(sessions_.conflated_events.load());
+  auto delivered = family("fresnel_channel_deliveries_total",
+                          "Channel messages handed to subscribers (slow: of those queued, to readers that lag)",
+                          MetricType::Counter);
+  add(delivered, "outcome", "queued", static_cast<double>(channel_queued_.load()));
+  add(delivered, "outcome", "skipped", static_cast<double>(channel_skipped_.load()));
+  add(delivered, "outcome", "slow", static_cast<double>(channel_slow_.load()));
   auto requests = family("fresnel_http_requests_total", "HTTP exchanges finished, by status", MetricType::Counter);
   for (std::size_t status = 0; status < requests_.size(); ++status) {
     const auto count = requests_[status].load();
@@ -128,7 +141,7 @@ std::string Metrics::expose(const hub::HubMetrics& hub) const {
   }
   auto build = family("fresnel_build_info", "The version in its label", MetricType::Gauge);
   add(build, "version", kVersion, 1);
-  for (auto* more : {&open, &opened, &bad, &slow, &lagging, &conflated, &requests, &build})
+  for (auto* more : {&open, &opened, &bad, &slow, &lagging, &conflated, &delivered, &requests, &build})
     families.push_back(std::move(*more));
   return prometheus::TextSerializer().Serialize(families);
 }

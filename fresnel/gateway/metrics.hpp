@@ -10,14 +10,15 @@
 #include <string>
 #include <string_view>
 
+#include "fresnel/broker/broker.hpp"
 #include "fresnel/hub/hub_metrics.hpp"
 #include "fresnel/session/session_services.hpp"
 
 namespace fresnel::gateway {
 
 // WebSockets and tunnels, by what they are for.
-enum class ConnectionKind { multiplexer, direct, tunnel };
-inline constexpr std::size_t kConnectionKinds = 3;
+enum class ConnectionKind { multiplexer, direct, tunnel, channels };
+inline constexpr std::size_t kConnectionKinds = 4;
 [[nodiscard]] std::string_view to_string(ConnectionKind kind) noexcept;
 
 // Requests that were refused before anything answered them, by what was wrong with them.
@@ -49,6 +50,8 @@ class Metrics {
   void count_request(int status) noexcept;
   void count_bad_input(BadInput kind) noexcept;
   [[nodiscard]] Open open(ConnectionKind kind) noexcept;
+  // What a publication on a channel has come to at one thread's subscribers.
+  void count_delivery(const broker::Delivery& delivery) noexcept;
 
   // Of the sessions' own counters: what was wrong with clients' messages.
   [[nodiscard]] session::SessionMetrics& sessions() noexcept { return sessions_; }
@@ -63,6 +66,9 @@ class Metrics {
   std::array<std::atomic<std::uint64_t>, kBadInputs> bad_inputs_{};
   std::array<std::atomic<std::int64_t>, kConnectionKinds> open_{};
   std::array<std::atomic<std::uint64_t>, kConnectionKinds> opened_{};
+  std::atomic<std::uint64_t> channel_queued_{0};
+  std::atomic<std::uint64_t> channel_skipped_{0};
+  std::atomic<std::uint64_t> channel_slow_{0};
   session::SessionMetrics sessions_;
 };
 

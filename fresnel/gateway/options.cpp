@@ -11,6 +11,7 @@
 #include <iterator>
 #include <limits>
 
+#include "fresnel/gateway/option_values.hpp"
 #include "fresnel/websocket/origin_policy.hpp"
 
 namespace fresnel::gateway {
@@ -18,60 +19,13 @@ namespace {
 
 constexpr std::size_t kMaxConfigFile = 1u << 20;
 
-// Reads one value; nullopt when it was taken, else what was expected.
-using Expectation = std::optional<std::string>;
+// Reads one value.
 using Apply = Expectation (*)(std::string_view text, GatewayOptions& options);
 
 struct Setting {
   OptionSpec spec;
   Apply apply;
 };
-
-std::optional<std::uint64_t> parse_number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || ec != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-// A number with one of `units` behind it; the unit "" may be left out.
-std::optional<std::uint64_t> parse_quantity(std::string_view text,
-                                            std::span<const std::pair<std::string_view, std::uint64_t>> units) {
-  const auto digits = std::min(text.find_first_not_of("0123456789"), text.size());
-  const auto number = parse_number(text.substr(0, digits));
-  if (!number) return std::nullopt;
-  for (const auto& [unit, factor] : units) {
-    if (text.substr(digits) != unit) continue;
-    if (*number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) / factor) return std::nullopt;
-    return *number * factor;
-  }
-  return std::nullopt;
-}
-
-Expectation apply_size(std::string_view text, std::size_t& out) {
-  static constexpr std::pair<std::string_view, std::uint64_t> kUnits[] = {
-      {"", 1}, {"B", 1}, {"KiB", 1u << 10}, {"MiB", 1u << 20}, {"GiB", 1u << 30}};
-  const auto bytes = parse_quantity(text, kUnits);
-  if (!bytes || *bytes == 0) return "a size above 0 such as 65536, 64KiB or 1MiB";
-  out = static_cast<std::size_t>(*bytes);
-  return std::nullopt;
-}
-
-Expectation apply_duration(std::string_view text, Duration& out) {
-  static constexpr std::pair<std::string_view, std::uint64_t> kUnits[] = {
-      {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
-  static constexpr std::uint64_t kDay = std::uint64_t{24} * 3'600'000;
-  const auto duration = parse_quantity(text, kUnits);
-  if (!duration || *duration > kDay) return "a duration of at most 24h such as 500ms, 5s or 2m";
-  out = milliseconds(*duration);
-  return std::nullopt;
-}
-
-Expectation apply_bool(std::string_view text, bool& out) {
-  if (text != "true" && text != "false") return "true or false";
-  out = text == "true";
-  return std::nullopt;
-}
 
 Expectation apply_listen(std::string_view text, GatewayOptions& options) {
   auto endpoint = net::Endpoint::parse(text);
@@ -116,13 +70,18 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
-Expectation apply_allowed_origins(std::string_view text, GatewayOptions& options) {
-  options.allowed_origins.clear();
+std::vector<std::string> comma_separated(std::string_view text) {
+  std::vector<std::string> parts;
   while (!trim(text).empty()) {
     const auto comma = std::min(text.find(','), text.size());
-    options.allowed_origins.emplace_back(trim(text.substr(0, comma)));
+    parts.emplace_back(trim(text.substr(0, comma)));
     text.remove_prefix(std::min(comma + 1, text.size()));
   }
+  return parts;
+}
+
+Expectation apply_allowed_origins(std::string_view text, GatewayOptions& options) {
+  options.allowed_origins = comma_separated(text);
   if (!websocket::OriginPolicy::parse(options.allowed_origins)) {
     return "origins such as https://dashboard.example.com, with commas between them";
   }
@@ -145,7 +104,22 @@ Expectation apply_log_level(std::string_view text, GatewayOptions& options) {
   return std::nullopt;
 }
 
-constexpr std::size_t kOptions = 13;
+Expectation apply_jwks(std::string_view text, GatewayOptions& options) {
+  if (!text.starts_with("https://") && !text.starts_with("http://")) {
+    return "an address such as https://issuer.example.com/.well-known/jwks.json";
+  }
+  options.channel_jwks = std::string(text);
+  return std::nullopt;
+}
+
+// Any text will do.
+template <std::string GatewayOptions::*Member>
+Expectation apply_text(std::string_view text, GatewayOptions& options) {
+  options.*Member = std::string(text);
+  return std::nullopt;
+}
+
+constexpr std::size_t kOptions = 21;
 
 const std::array<Setting, kOptions>& settings() {
   using Options = GatewayOptions;
@@ -171,6 +145,23 @@ const std::array<Setting, kOptions>& settings() {
        [](std::string_view text, Options& o) { return apply_duration(text, o.linger); }},
       {{"drain-timeout", "DURATION", "How long a shutdown waits for its clients (default: 10s)"},
        [](std::string_view text, Options& o) { return apply_duration(text, o.drain_timeout); }},
+      {{"channel-tokens", "FILE", "Tokens of those who may use /channels: lines of token,user"},
+       &apply_text<&Options::channel_tokens>},
+      {{"channel-jwks", "URL", "Key set of the issuer of JSON Web Tokens for /channels"}, &apply_jwks},
+      {{"channel-jwt-key", "FILE", "A public key in PEM, or a shared secret, that signs tokens for /channels"},
+       &apply_text<&Options::channel_jwt_key>},
+      {{"channel-jwt-issuer", "TEXT", "Issuer that those tokens must name (default: any)"},
+       &apply_text<&Options::channel_jwt_issuer>},
+      {{"channel-jwt-audience", "TEXT", "Audience that those tokens must be for (default: any)"},
+       &apply_text<&Options::channel_jwt_audience>},
+      {{"channel-jwt-attributes", "CLAIM", "Claims of those tokens that messages can be addressed by", true},
+       [](std::string_view text, Options& o) -> Expectation {
+         return o.channel_jwt_attributes = comma_separated(text), std::nullopt;
+       }},
+      {{"channel-cookie", "NAME", "Cookie that may carry the token (default: none)"},
+       &apply_text<&Options::channel_cookie>},
+      {{"api-tokens", "FILE", "Tokens of the back ends that may use /api, one a line (default: no /api)"},
+       &apply_text<&Options::api_tokens>},
   }};
   return table;
 }
@@ -265,6 +256,7 @@ result<OptionValues> parse_options_file(std::string_view yaml, std::string_view 
       const YAML::Node& key = item.first;
       const int line = key.Mark().line + 1;
       const std::string name = key.IsScalar() ? key.Scalar() : std::string("(not a text)");
+      if (name == "channels") continue;  // parse_channel_rules() reads it
       const OptionSpec* spec = find_spec(name);
       if (spec == nullptr) {
         return invalid(fmt::format("{}:{}: {}: unknown option; expected one of {}", file, line, name, all_names()));
@@ -308,14 +300,20 @@ result<LoadedOptions> resolve_options(const OptionValues& flags, const OptionVal
 result<LoadedOptions> load_options(const OptionValues& flags, std::string config_file, const GetEnvironment& get) {
   if (config_file.empty()) config_file = get("FRESNEL_CONFIG").value_or("");
   OptionValues from_file;
+  ChannelRules channels;
   if (!config_file.empty()) {
     const auto text = read_file(config_file);
     if (!text) return text.error();
     auto parsed = parse_options_file(*text, config_file);
     if (!parsed) return parsed.error();
     from_file = *std::move(parsed);
+    auto rules = parse_channel_rules(*text, config_file);
+    if (!rules) return rules.error();
+    channels = *std::move(rules);
   }
-  return resolve_options(flags, options_from_environment(get), from_file, config_file);
+  auto loaded = resolve_options(flags, options_from_environment(get), from_file, config_file);
+  if (loaded) loaded->options.channels = std::move(channels);
+  return loaded;
 }
 
 }  // namespace fresnel::gateway

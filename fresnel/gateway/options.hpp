@@ -2,6 +2,8 @@
 //
 //   flags  >  FRESNEL_* environment  >  YAML file (--config FILE)  >  defaults
 //
+// The file may have `channels` besides (channel_rules.hpp).
+//
 // One table, option_specs(), names every option once; its name is the flag (--max-message), the YAML key (max-message)
 // and the environment variable (FRESNEL_MAX_MESSAGE). Values are texts until resolve_options() reads them, so a bad
 // value gives the same sentence wherever it stands: the place, the key, what was expected.
@@ -20,6 +22,7 @@
 
 #include "fresnel/base/clock.hpp"
 #include "fresnel/base/error.hpp"
+#include "fresnel/gateway/channel_rules.hpp"
 #include "fresnel/net/http_server.hpp"
 
 namespace fresnel::gateway {
@@ -38,6 +41,15 @@ struct GatewayOptions {
   std::string log_level = "info";
   Duration linger = seconds(5);          // an upstream watch stays open for so long after its last subscriber
   Duration drain_timeout = seconds(10);  // of a shutdown
+  ChannelRules channels;                 // of the file only; none: no /channels
+  std::string channel_tokens;            // file with lines "token,user"
+  std::string channel_jwks;              // address of an issuer's key set
+  std::string channel_jwt_key;           // file with a public key or certificate in PEM, or a shared secret
+  std::string channel_jwt_issuer;
+  std::string channel_jwt_audience;
+  std::vector<std::string> channel_jwt_attributes;  // claims that messages can be addressed by
+  std::string channel_cookie;                       // name of a cookie that may carry the token
+  std::string api_tokens;                           // file with a token a line, for /api; empty: no /api
 };
 
 enum class OptionSource { defaults, file, environment, flag };

@@ -59,6 +59,7 @@ Worker::Worker(Shared& shared, std::size_t number)
       number_(number),
       client_(io_.get_executor()),
       sockets_(io_.get_executor(), shared.clock, socket_options(shared.options), shared.connections),
+      channels_(io_.get_executor(), shared.clock, shared.options, shared.channels, shared.connections, shared.metrics),
       tunnels_(io_.get_executor(), shared.clock, shared.metrics),
       server_(io_.get_executor(), shared.clock, server_options(shared.options),
               [this](net::HttpExchange& exchange) { return handle(exchange); }) {}
@@ -79,12 +80,16 @@ std::future<void> Worker::drain() {
     tunnels_.cut();
     note_drained();
     asio::co_spawn(io_, end_sockets(), asio::detached);
+    asio::co_spawn(io_, channels_.close(), asio::detached);
   });
   return drained_.get_future();
 }
 
+// The broker's other threads still run: they hear that this one has left.
 void Worker::note_drained() {
-  if (draining_ && handlers_ == 0 && !std::exchange(told_drained_, true)) drained_.set_value();
+  if (!draining_ || handlers_ > 0 || std::exchange(told_drained_, true)) return;
+  channels_.leave();
+  drained_.set_value();
 }
 
 awaitable<void> Worker::end_sockets() {
@@ -114,7 +119,9 @@ awaitable<int> Worker::route(net::HttpExchange& exchange) {
     co_return co_await refuse(exchange, BadInput::path, 404, std::move(message));
   }
   const bool probe = *path == "/healthz" || *path == "/readyz" || *path == "/metrics";
-  const bool guarded = is_cluster_path(*path) || *path == "/wsMultiplexer" || *path == "/config" || *path == "/plugins";
+  const bool api = path->starts_with("/api/");
+  const bool guarded = is_cluster_path(*path) || *path == "/wsMultiplexer" || *path == "/config" ||
+                       *path == "/plugins" || *path == "/channels" || api;
   if (guarded && !origin_allowed(exchange.request().headers, shared_.origins)) {
     std::string message = "this origin may not use the gateway; --allowed-origins can name it";
     co_return co_await refuse(exchange, BadInput::origin, 403, std::move(message));
@@ -128,6 +135,8 @@ awaitable<int> Worker::route(net::HttpExchange& exchange) {
   }
   if (is_cluster_path(*path)) co_return co_await serve_cluster(exchange, *path);
   if (*path == "/wsMultiplexer") co_return co_await serve_multiplexer(exchange);
+  if (*path == "/channels") co_return co_await serve_channels(exchange);
+  if (api) co_return co_await channels_.serve_api(exchange, *path);
   if (const auto& method = exchange.request().method; method != "GET" && method != "HEAD") {
     net::Headers headers;
     headers.add("allow", "GET, HEAD");
@@ -213,6 +222,31 @@ awaitable<int> Worker::serve_multiplexer(net::HttpExchange& exchange) {
   Handling handling(*this);
   spawn(run_multiplexer(std::move(handling), *this, *std::move(socket), std::move(resolver)));
   co_return 101;
+}
+
+awaitable<int> Worker::serve_channels(net::HttpExchange& exchange) {
+  if (shared_.options.channels.empty()) {
+    std::string message = "no channels are configured; `channels` in the file of --config names them";
+    co_return co_await respond_status(exchange, 404, std::move(message));
+  }
+  auto accepting = channels_.accept(exchange, anonymous_allowed(exchange.request()));
+  auto socket = co_await std::move(accepting);
+  if (!socket) {
+    const int status = socket.error().status;
+    if (status == 401 || status == 403) shared_.metrics.count_bad_input(BadInput::unauthorized);
+    if (status == 400 || status == 426) shared_.metrics.count_bad_input(BadInput::handshake);
+    co_return status;
+  }
+  Handling handling(*this);
+  spawn(run_channels(std::move(handling), *this, *std::move(socket)));
+  co_return 101;
+}
+
+awaitable<void> Worker::run_channels(Handling handling, Worker& worker, Socket socket) {
+  const Handling counted(std::move(handling));
+  const auto open = worker.shared_.metrics.open(ConnectionKind::channels);
+  auto serving = worker.channels_.serve(std::move(socket));
+  co_await std::move(serving);
 }
 
 awaitable<void> Worker::run_multiplexer(Handling handling, Worker& worker, Socket socket,

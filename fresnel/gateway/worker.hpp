@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "fresnel/base/clock.hpp"
+#include "fresnel/gateway/channel_routes.hpp"
 #include "fresnel/gateway/cluster_routes.hpp"
 #include "fresnel/gateway/clusters.hpp"
 #include "fresnel/gateway/metrics.hpp"
@@ -45,6 +46,7 @@ struct Shared {
   std::atomic<bool> ready{false};
   websocket::WebSocketManager::Counter connections = std::make_shared<std::atomic<std::size_t>>(0);
   std::unique_ptr<hub::Hub> hub;
+  ChannelService channels;
 };
 
 class Worker {
@@ -53,6 +55,7 @@ class Worker {
   ~Worker();
 
   [[nodiscard]] hub::HubThread hub_thread() { return {io_.get_executor(), &client_}; }
+  [[nodiscard]] ChannelRoutes& channels() noexcept { return channels_; }
   [[nodiscard]] result<net::Endpoint> listen(const net::Endpoint& endpoint) { return server_.listen(endpoint); }
   void run();
   // Ends everything that clients began. The future is ready when their handlers have ended.
@@ -85,11 +88,13 @@ class Worker {
   awaitable<int> serve_own(net::HttpExchange& exchange, std::string_view path);
   awaitable<int> serve_file(net::HttpExchange& exchange, std::string_view path);
   awaitable<int> serve_multiplexer(net::HttpExchange& exchange);
+  awaitable<int> serve_channels(net::HttpExchange& exchange);
   awaitable<int> serve_cluster(net::HttpExchange& exchange, std::string_view path);
   awaitable<int> serve_watch(net::HttpExchange& exchange, ClusterRoute route, kube::ClusterContext cluster);
   // An open socket is served beside the exchange that opened it, whose memory is free then.
   static awaitable<void> run_multiplexer(Handling handling, Worker& worker, Socket socket,
                                          session::ClusterResolver resolver);
+  static awaitable<void> run_channels(Handling handling, Worker& worker, Socket socket);
   static awaitable<void> run_watch(Handling handling, Worker& worker,
                                    std::shared_ptr<session::DirectWatchSession> watch, Socket socket);
   void spawn(awaitable<void> serving);
@@ -110,6 +115,7 @@ class Worker {
   asio::executor_work_guard<asio::io_context::executor_type> guard_ = asio::make_work_guard(io_);
   net::CurlClient client_;
   websocket::WebSocketManager sockets_;
+  ChannelRoutes channels_;
   Tunnels tunnels_;
   net::HttpServer server_;
   std::size_t handlers_ = 0;  // of Handling

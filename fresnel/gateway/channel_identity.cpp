@@ -1,0 +1,116 @@
+#include "fresnel/gateway/channel_identity.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <sstream>
+
+#include "fresnel/gateway/credentials.hpp"
+
+namespace fresnel::gateway {
+namespace {
+
+constexpr std::size_t kMaxFile = 1u << 20;
+
+Error invalid(std::string_view option, std::string_view file, std::string_view problem) {
+  return {Errc::invalid_argument, fmt::format("--{}: {}: {}", option, file, problem)};
+}
+
+std::string_view trim(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
+  return text.substr(0, text.find_last_not_of(kSpace) + 1);
+}
+
+result<std::string> read_file(std::string_view option, const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::error_code ec;
+  if (!in || std::filesystem::is_directory(file, ec)) return invalid(option, file, "cannot be read; expected a file");
+  std::string text(kMaxFile + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  if (text.size() > kMaxFile) return invalid(option, file, "larger than 1 MiB");
+  return text;
+}
+
+// Token -> user, of the lines that are neither empty nor begin with '#'.
+using Tokens = std::map<std::string, std::string>;
+using Line = std::pair<std::string_view, std::string_view>;
+result<Tokens> read_tokens(std::string_view option, const std::string& file, std::string_view expected,
+                           const std::function<Line(std::string_view)>& split) {
+  const auto text = read_file(option, file);
+  if (!text) return text.error();
+  Tokens tokens;
+  std::istringstream in(*text);
+  std::string line;
+  for (int number = 1; std::getline(in, line); ++number) {
+    const auto content = trim(line);
+    if (content.empty() || content.front() == '#') continue;
+    const auto [token, user] = split(content);
+    if (token.empty() || user.empty()) return invalid(option, fmt::format("{}:{}", file, number), expected);
+    if (!tokens.emplace(token, user).second) {
+      return invalid(option, fmt::format("{}:{}", file, number), "this token stands there twice");
+    }
+  }
+  if (tokens.empty()) return invalid(option, file, "there is no token in it");
+  return tokens;
+}
+
+result<void> add_key(const GatewayOptions& options, websocket::JwtAuthentication& jwt) {
+  constexpr std::string_view kOption = "channel-jwt-key";
+  const auto text = read_file(kOption, options.channel_jwt_key);
+  if (!text) return text.error();
+  const auto content = trim(*text);
+  const bool pem = content.starts_with("-----BEGIN");
+  const auto key = pem ? websocket::JwtKey::from_pem(content) : websocket::JwtKey::from_secret(std::string(content));
+  if (!key) return invalid(kOption, options.channel_jwt_key, key.error().message);
+  (pem ? jwt.pem : jwt.secret) = std::string(content);
+  return {};
+}
+
+}  // namespace
+
+result<websocket::Authentication> channel_authentication(const GatewayOptions& options) {
+  websocket::Authentication authentication;
+  if (!options.channel_tokens.empty()) {
+    const auto split = [](std::string_view line) {
+      const auto comma = line.find(',');
+      if (comma == std::string_view::npos) return Line();
+      return Line(trim(line.substr(0, comma)), trim(line.substr(comma + 1)));
+    };
+    auto tokens = read_tokens("channel-tokens", options.channel_tokens, "expected token,user", split);
+    if (!tokens) return tokens.error();
+    authentication.tokens = *std::move(tokens);
+  }
+  if (!options.channel_jwks.empty() && !options.channel_jwt_key.empty()) {
+    return Error{Errc::invalid_argument, "expected one of --channel-jwks and --channel-jwt-key, got both"};
+  }
+  if (!options.channel_jwks.empty() || !options.channel_jwt_key.empty()) {
+    auto& jwt = authentication.jwt.emplace();
+    jwt.rules.issuer = options.channel_jwt_issuer;
+    jwt.rules.audience = options.channel_jwt_audience;
+    jwt.rules.attribute_claims = options.channel_jwt_attributes;
+    if (!options.channel_jwks.empty()) {
+      jwt.jwks.emplace().url = options.channel_jwks;
+    } else if (const auto added = add_key(options, jwt); !added) {
+      return added.error();
+    }
+  }
+  authentication.cookie = options.channel_cookie;
+  authentication.token_protocol = kBearerProtocol;
+  return authentication;
+}
+
+result<websocket::Authentication> api_authentication(const GatewayOptions& options) {
+  websocket::Authentication authentication;
+  if (options.api_tokens.empty()) return authentication;
+  auto tokens = read_tokens("api-tokens", options.api_tokens, "expected a token",
+                            [](std::string_view line) { return Line(line, "api"); });
+  if (!tokens) return tokens.error();
+  authentication.tokens = *std::move(tokens);
+  return authentication;
+}
+
+}  // namespace fresnel::gateway
