@@ -4,23 +4,25 @@
 // Started by run.sh, with the environment variable TOOLKIT_PEER, the program's path.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { constants, deflateRawSync } from 'node:zlib';
 import WebSocket, { WebSocketServer } from 'ws';
-import { finish, start } from './servers.mjs';
+import { finish, soon, start } from './servers.mjs';
 
 const rows = [];
 let failed = 0;
 async function expectCase(section, name, probe, wanted) {
   let seen;
   try {
-    seen = await probe();
+    seen = await soon(probe());
   } catch (error) {
     seen = `error: ${error.message}`;
   }
   const right = JSON.stringify(seen) === JSON.stringify(wanted);
   if (!right) ++failed;
-  console.log(`  ${right ? 'ok  ' : 'FAIL'}  ${section} ${name}${right ? '' : `: wanted ${JSON.stringify(wanted)}, seen ${JSON.stringify(seen)}`}`);
+  const difference = right ? '' : `: wanted ${JSON.stringify(wanted)}, seen ${JSON.stringify(seen)}`;
+  console.log(`  ${right ? 'ok  ' : 'FAIL'}  ${section} ${name}${difference}`);
   rows.push([section, name]);
 }
 
@@ -53,13 +55,32 @@ const plain = await start(process.env.TOOLKIT_PEER, ['serve']);
 const deflating = await start(process.env.TOOLKIT_PEER, ['serve', 'deflate']);
 const address = server => server.url.replace('http', 'ws');
 
+// What a WebSocket is told, in order, and the code of its end.
+class Heard extends EventEmitter {
+  events = [];
+  over = null;
+  constructor(socket) {
+    super();
+    const hear = event => this.emit('news', this.events.push(event));
+    socket.on('message', (data, binary) => hear(binary ? data : data.toString()));
+    socket.on('pong', data => hear(`pong ${data.toString().slice(0, 20)}`));
+    socket.on('close', code => this.emit('news', (this.over = code)));
+  }
+  // Waits for that many events, or for the end.
+  async until(count) {
+    while (this.events.length < count && !this.over) await once(this, 'news');
+    return this.events;
+  }
+  async end() {
+    await this.until(Infinity);
+    return this.over;
+  }
+}
+
 function open(server = plain, options = { perMessageDeflate: false }, protocols = []) {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(address(server), protocols, { maxPayload: 64 << 20, ...options });
-    socket.events = [];
-    socket.on('message', (data, binary) => socket.events.push(binary ? data : data.toString()));
-    socket.on('pong', data => socket.events.push(`pong ${data.toString().slice(0, 20)}`));
-    socket.ended = new Promise(over => socket.on('close', (code, reason) => over([code, reason.toString()])));
+    socket.heard = new Heard(socket);
     socket.on('error', error => reject(error));
     socket.on('open', () => resolve(socket));
   });
@@ -68,14 +89,10 @@ function open(server = plain, options = { perMessageDeflate: false }, protocols 
 async function told(bytes, count, server, options) {
   const socket = await open(server, options);
   for (const piece of [bytes].flat()) socket._socket.write(piece);
-  const over = await Promise.race([socket.ended, until(() => socket.events.length >= count)]);
-  if (!over) socket.terminate();
-  return over ? [...socket.events, over[0]] : socket.events;
-}
-function until(condition) {
-  return new Promise(resolve => {
-    const timer = setInterval(() => condition() && (clearInterval(timer), resolve(null)), 2);
-  });
+  const events = await socket.heard.until(count);
+  const { over } = socket.heard;
+  socket.terminate();
+  return over ? [...events, over] : events;
 }
 
 for (const size of [0, 125, 126, 65535, 65536, 16 << 20]) {
@@ -84,9 +101,9 @@ for (const size of [0, 125, 126, 65535, 65536, 16 << 20]) {
     await expectCase('6455 5.2', `a ${binary ? 'binary' : 'text'} message of ${size} bytes`, async () => {
       const socket = await open();
       socket.send(data);
-      await until(() => socket.events.length === 1);
+      const [echo] = await socket.heard.until(1);
       socket.terminate();
-      return Buffer.compare(Buffer.from(socket.events[0]), Buffer.from(data)) === 0;
+      return Buffer.compare(Buffer.from(echo), Buffer.from(data)) === 0;
     }, true);
   }
 }
@@ -149,10 +166,10 @@ async function echoes(options, text = long) {
   const socket = await open(deflating, { perMessageDeflate: options });
   const before = socket._socket.bytesRead;
   socket.send(text);
-  await until(() => socket.events.length === 1);
+  const [echo] = await socket.heard.until(1);
   const small = socket._socket.bytesRead - before < text.length / 2;
   socket.terminate();
-  return [socket.extensions !== '', socket.events[0] === text, small];
+  return [socket.extensions !== '', echo === text, small];
 }
 await expectCase('7692 7.1', 'permessage-deflate', () => echoes({ threshold: 0 }), [true, true, true]);
 await expectCase('7692 7.1.1', 'server_no_context_takeover', () => echoes({ threshold: 0, serverNoContextTakeover: true }), [true, true, true]);
@@ -173,39 +190,36 @@ await expectCase('7692 7.2', 'a message that inflates beyond the limit', () => t
 // How a connection of our client ends, and what the server was told.
 async function serveOne(behave) {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false, maxPayload: 64 << 20 });
-  await new Promise(resolve => server.on('listening', resolve));
+  await once(server, 'listening');
   const child = spawn(process.env.TOOLKIT_PEER, ['connect', `ws://127.0.0.1:${server.address().port}/`]);
   let said = '';
   child.stdout.on('data', text => (said += text));
-  const gone = new Promise(resolve => child.on('exit', resolve));
-  const socket = await new Promise(resolve => server.on('connection', resolve));
+  const gone = once(child, 'close');
+  const [socket] = await once(server, 'connection');
   socket.on('error', () => {});
-  const events = [];
-  socket.on('message', (data, binary) => events.push(binary ? data : data.toString()));
-  socket.on('pong', data => events.push(`pong ${data}`));
-  const ended = new Promise(resolve => socket.on('close', code => resolve(code)));
-  await behave(socket, events, ended);
-  const code = await ended;
+  const heard = new Heard(socket);
+  await behave(socket, heard);
+  const code = await heard.end();
   await gone;
   server.close();
-  return [...events, code, said.trim()];
+  return [...heard.events, code, said.trim()];
 }
 const write = (...frames) => socket => frames.forEach(bytes => socket._socket.write(bytes));
 const bare = { mask: false };
-const thenClose = (count, ...frames) => async (socket, events) => {
+const thenClose = (count, ...frames) => async (socket, heard) => {
   write(...frames)(socket);
-  await until(() => events.length >= count);
+  await heard.until(count);
   socket.close(1000);
 };
 for (const size of [0, 125, 126, 65535, 65536, 16 << 20]) {
   const data = randomBytes(size);
   await expectCase('client 5.2', `a message of ${size} bytes`, async () => {
-    const seen = await serveOne(async (socket, events) => {
+    const [echo, ...rest] = await serveOne(async (socket, heard) => {
       socket.send(data);
-      await until(() => events.length === 1);
+      await heard.until(1);
       socket.close(1000);
     });
-    return [Buffer.compare(seen[0], data), ...seen.slice(1)];
+    return [Buffer.compare(echo, data), ...rest];
   }, [0, 1000, 'end 1000']);
 }
 await expectCase('client 5.4', 'fragments with a ping between', () => serveOne(thenClose(2, frame(1, 'one ', { ...bare, fin: false }), frame(9, 'now', bare), frame(0, 'two', bare))), ['pong now', 'one two', 1000, 'end 1000']);

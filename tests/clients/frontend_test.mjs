@@ -37,6 +37,34 @@ async function site(multiplexer) {
   return out;
 }
 
+// Runs in the browser: the texts of what the selector finds, once they are those wanted or the time is over.
+function texts({ selector, wanted }) {
+  const now = () => [...document.querySelectorAll(selector)].map(element => element.textContent).sort().join(' ');
+  return new Promise(resolve => {
+    const over = () => {
+      observer.disconnect();
+      resolve(now());
+    };
+    const look = () => now() === wanted && over();
+    const observer = new MutationObserver(look);
+    observer.observe(document, { subtree: true, childList: true, characterData: true });
+    setTimeout(over, 15000); // before check() gives up, so that it tells what there is
+    look();
+  });
+}
+
+const checkPage = (what, page, selector, wanted) =>
+  check(what, () => page.evaluate(texts, { selector, wanted }), wanted);
+const checkList = (what, page, id, wanted) => checkPage(what, page, `[data-list=${id}] > li`, wanted);
+
+// Once the watch of the one object has brought what it is now: Headlamp's code would not tell of a change before that.
+const bringsOne = page =>
+  new Promise(resolve => {
+    const one = 'fieldSelector=metadata.name'; // in a multiplexer's message, or in the address of a socket of its own
+    const look = (url, text) => text.includes('ADDED') && (url + text).includes(one) && resolve(true);
+    page.on('websocket', socket => socket.on('framereceived', ({ payload }) => look(socket.url(), payload.toString())));
+  });
+
 async function run(browser, title, { multiplexer, base = '', resumes, screenshot }) {
   console.log(title);
   const sim = await start(env.SIM_SERVER, ['--port', '0']);
@@ -61,28 +89,35 @@ async function run(browser, title, { multiplexer, base = '', resumes, screenshot
     const page = await context.newPage();
     page.sockets = [];
     page.on('websocket', socket => page.sockets.push(new URL(socket.url()).pathname));
+    page.watchesOne = bringsOne(page);
     await page.goto(`${gateway.url}${base}/c/sim/pods`);
-    page.list = id => () => page.$$eval(`[data-list=${id}] > li`, rows => rows.map(row => row.textContent).sort().join(' '));
-    page.one = () => page.textContent('[data-one=p3]');
     return page;
   };
   const [tab, other] = [await open(), await open()];
   const both = async (what, all, red, blue) => {
     for (const [page, name] of [[tab, ''], [other, ', second tab']]) {
-      await check(`${what}${name}: all`, page.list('all'), all);
-      await check(`${what}${name}: red`, page.list('red'), red);
-      await check(`${what}${name}: blue`, page.list('blue'), blue);
+      await checkList(`${what}${name}: all`, page, 'all', all);
+      await checkList(`${what}${name}: red`, page, 'red', red);
+      await checkList(`${what}${name}: blue`, page, 'blue', blue);
     }
   };
+  const one = async (what, round) => {
+    await checkPage(`${what}, one object`, tab, '[data-one=p3]', round);
+    await checkPage(`${what}, one object, second tab`, other, '[data-one=p3]', round);
+  };
   await both('initial list', 'p0=1 p1=1 p2=1 p3=1 p4=1 p5=1', 'p1=1 p3=1 p5=1', 'p0=1 p2=1 p4=1');
-  const subscriptions = async () => /^fresnel_subscriptions{cluster="sim"} (\d+)/m.exec(await (await fetch(`${gateway.url}${base}/metrics`)).text())?.[1];
-  await check('watches', subscriptions, '8'); // three lists and one object, in each tab
+  await one('initially', '1');
+  await check('one object, watched', () => tab.watchesOne, true);
+  await check('one object, watched, second tab', () => other.watchesOne, true);
   await add('p6', 'red');
   await label('p3', { round: '2' });
   await remove('p0');
   await label('p1', { team: 'blue' });
   await both('changes', 'p1=1 p2=1 p3=2 p4=1 p5=1 p6=1', 'p3=2 p5=1 p6=1', 'p1=1 p2=1 p4=1');
-  await check('one object', tab.one, '2');
+  await one('changes', '2');
+  // Each of them has told of a change, so each is there: three lists and one object, in each tab.
+  const subscriptions = async () => /^fresnel_subscriptions{cluster="sim"} (\d+)/m.exec(await (await fetch(`${gateway.url}${base}/metrics`)).text())?.[1];
+  await check('watches', subscriptions, '8');
   await check('kind of sockets', () => tab.sockets.every(path => path.startsWith(base + (multiplexer ? '/wsMultiplexer' : '/clusters/sim/'))), true);
   if (screenshot) {
     await tab.bringToFront();
@@ -97,15 +132,17 @@ async function run(browser, title, { multiplexer, base = '', resumes, screenshot
   gateway = await serve(port);
   if (resumes) {
     // Headlamp's code does not reconnect by itself: the next subscription does, and takes up all the others.
+    const watchesAgain = bringsOne(tab);
     await tab.evaluate(() => window.openLater('team in (red)'));
-    await check('after a restart, new list', tab.list('later'), 'p3=2 p5=1 p6=1 q1=1');
-    await check('after a restart, all', tab.list('all'), 'p1=1 p3=2 p4=2 p5=1 p6=1 q1=1');
-    await check('after a restart, blue', tab.list('blue'), 'p1=1 p4=2');
+    await checkList('after a restart, new list', tab, 'later', 'p3=2 p5=1 p6=1 q1=1');
+    await checkList('after a restart, all', tab, 'all', 'p1=1 p3=2 p4=2 p5=1 p6=1 q1=1');
+    await checkList('after a restart, blue', tab, 'blue', 'p1=1 p4=2');
+    await check('after a restart, one object watched', () => watchesAgain, true);
     await remove('p5');
     await label('p3', { round: '3' });
-    await check('live again, all', tab.list('all'), 'p1=1 p3=3 p4=2 p6=1 q1=1');
-    await check('live again, red', tab.list('red'), 'p3=3 p6=1 q1=1');
-    await check('live again, one object', tab.one, '3');
+    await checkList('live again, all', tab, 'all', 'p1=1 p3=3 p4=2 p6=1 q1=1');
+    await checkList('live again, red', tab, 'red', 'p3=3 p6=1 q1=1');
+    await checkPage('live again, one object', tab, '[data-one=p3]', '3');
   }
   await context.close();
   for (const child of [gateway, sim]) {

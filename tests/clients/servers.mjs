@@ -1,4 +1,4 @@
-// What the tests here share: the programs under test, a browser, and checks that wait.
+// What the tests here share: the programs under test, a browser, and checks.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,19 +13,23 @@ process.on('exit', () => {
 });
 let failures = 0;
 
-// Looks until it sees what is wanted.
-export async function check(what, probe, wanted, ms = 20000) {
+// What the promise brings, unless it takes too long.
+export async function soon(promise, ms = 20000) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`nothing after ${ms} ms`)), ms);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+// Compares what the probe finds with what is wanted.
+export async function check(what, probe, wanted) {
   const begin = performance.now();
-  for (;;) {
-    const seen = await probe();
-    const spent = Math.round(performance.now() - begin);
-    if (seen === wanted) return console.log(`  ok    ${what} (${spent} ms)`);
-    if (spent > ms) {
-      ++failures;
-      return console.log(`  FAIL  ${what}: wanted "${wanted}", seen "${seen}"`);
-    }
-    await new Promise(resolve => setTimeout(resolve, 10));
-  }
+  const seen = await soon(Promise.resolve().then(probe)).catch(error => error.message);
+  const spent = Math.round(performance.now() - begin);
+  if (seen === wanted) return console.log(`  ok    ${what} (${spent} ms)`);
+  ++failures;
+  console.log(`  FAIL  ${what}: wanted "${wanted}", seen "${seen}" (${spent} ms)`);
 }
 
 export function finish() {
