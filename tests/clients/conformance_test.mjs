@@ -1,11 +1,12 @@
 // RFC 6455 and RFC 7692, case by case: Node's ws and hand-made frames against the toolkit's server, the toolkit's client
-// against Node's ws as a server and hand-made frames. The cases' table is docs/conformance.md, which must be what is run
-// here; UPDATE_DOCS=1 writes it.
-// Started by run.sh, with the environment variable TOOLKIT_PEER, the program's path.
-import { spawn } from 'node:child_process';
+// against Node's ws as a server and hand-made frames. The cases are a column of the table in docs/conformance.md, which
+// must be what is run here; UPDATE_DOCS=1 writes it.
+// Started by run.sh, with the environment variables TOOLKIT_PEER, the program's path, and CONFORMANCE_DOCS, the page's.
+import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { constants, deflateRawSync } from 'node:zlib';
 import WebSocket, { WebSocketServer } from 'ws';
 import { finish, soon, start } from './servers.mjs';
@@ -23,7 +24,7 @@ async function expectCase(section, name, probe, wanted) {
   if (!right) ++failed;
   const difference = right ? '' : `: wanted ${JSON.stringify(wanted)}, seen ${JSON.stringify(seen)}`;
   console.log(`  ${right ? 'ok  ' : 'FAIL'}  ${section} ${name}${difference}`);
-  rows.push([section, name]);
+  rows.push([section, name, 'yes']);
 }
 
 // A frame as it travels. `mask`: as a client must send it.
@@ -128,12 +129,14 @@ await expectCase('6455 5.5', 'a ping of 126 bytes', () => told(frame(9, 'p'.repe
 await expectCase('6455 5.5', 'a ping in fragments', () => told(frame(9, 'p', { fin: false }), 1), [1002]);
 await expectCase('6455 5.5.3', 'a pong that nobody asked for', () => told([frame(10, 'p'), frame(1, 'after')], 1), ['after']);
 
-for (const code of [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999]) {
+for (const code of [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 3000, 3999, 4000, 4999]) {
   await expectCase('6455 7.4', `close code ${code} is echoed`, () => told(frame(8, closeFrame(code)), 1), [code]);
 }
-for (const code of [0, 999, 1004, 1005, 1006, 1016, 2000, 2999]) {
+for (const code of [0, 999, 1004, 1005, 1006, 1015, 1016, 2000, 2999]) {
   await expectCase('6455 7.4', `close code ${code}, which must not be sent`, () => told(frame(8, closeFrame(code)), 1), [1002]);
 }
+const listedSince = 'close code 1014, which IANA has listed since, is not known';
+await expectCase('6455 7.4', listedSince, () => told(frame(8, closeFrame(1014)), 1), [1002]);
 // Beast echoes them, and ws then refuses the echo: what it tells is that there was no valid Close.
 for (const code of [5000, 65535]) {
   await expectCase('6455 7.4', `close code ${code}, of which the RFC says nothing, ends the connection`, () => told(frame(8, closeFrame(code)), 1), [1006]);
@@ -212,15 +215,17 @@ const thenClose = (count, ...frames) => async (socket, heard) => {
   socket.close(1000);
 };
 for (const size of [0, 125, 126, 65535, 65536, 16 << 20]) {
-  const data = randomBytes(size);
-  await expectCase('client 5.2', `a message of ${size} bytes`, async () => {
-    const [echo, ...rest] = await serveOne(async (socket, heard) => {
-      socket.send(data);
-      await heard.until(1);
-      socket.close(1000);
-    });
-    return [Buffer.compare(echo, data), ...rest];
-  }, [0, 1000, 'end 1000']);
+  for (const binary of [false, true]) {
+    const data = binary ? randomBytes(size) : 'x'.repeat(size);
+    await expectCase('client 5.2', `a ${binary ? 'binary' : 'text'} message of ${size} bytes`, async () => {
+      const [echo, ...rest] = await serveOne(async (socket, heard) => {
+        socket.send(data);
+        await heard.until(1);
+        socket.close(1000);
+      });
+      return [Buffer.compare(Buffer.from(echo), Buffer.from(data)), ...rest];
+    }, [0, 1000, 'end 1000']);
+  }
 }
 await expectCase('client 5.4', 'fragments with a ping between', () => serveOne(thenClose(2, frame(1, 'one ', { ...bare, fin: false }), frame(9, 'now', bare), frame(0, 'two', bare))), ['pong now', 'one two', 1000, 'end 1000']);
 await expectCase('client 5.1', 'a masked frame of a server', () => serveOne(write(frame(1, 'a'))), [1002, 'end 1002']);
@@ -237,17 +242,11 @@ for (const code of [1000, 1001, 1008, 1011, 3000, 4999]) {
 
 // --- the table
 
-const page = `# Conformance
-What the WebSocket toolkit is held to by \`tests/clients/conformance_test.mjs\`, with Node's ws and hand-made frames at the other end. A
-section \`client\` is about the toolkit's client, the others about its server. This table is checked against what is run.
-
-| RFC, section | case |
-|---|---|
-${rows.map(([section, name]) => `| ${section} | ${name} |`).join('\n')}
-`;
-const docs = process.env.CONFORMANCE_DOCS;
-if (process.env.UPDATE_DOCS) writeFileSync(docs, page);
-await expectCase('docs', 'docs/conformance.md has these cases (UPDATE_DOCS=1 writes it)', async () => readFileSync(docs, 'utf8') === page, true);
+const checkPage = join(dirname(fileURLToPath(import.meta.url)), 'conformance_page.py');
+const column = [checkPage, 'Node ws', process.env.CONFORMANCE_DOCS];
+const page = spawnSync('/usr/bin/python3', column, { input: JSON.stringify(rows) });
+process.stdout.write(Buffer.concat([page.stdout, page.stderr]));
+await expectCase('docs', 'docs/conformance.md has these cases (UPDATE_DOCS=1 writes it)', async () => page.status, 0);
 console.log(`${rows.length - failed} of ${rows.length} cases hold`);
 process.exitCode = failed ? 1 : 0;
 if (!failed) finish();
