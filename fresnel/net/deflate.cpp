@@ -73,7 +73,11 @@ class Inflater {
       const int done = inflate(&stream_, Z_SYNC_FLUSH);
       const bool full = stream_.avail_out == 0;
       out.resize(out.size() - stream_.avail_out);
-      if (done == Z_STREAM_END) return true;  // RFC 7692 section 7.2.3.5
+      if (done == Z_STREAM_END) {  // a last block, which others may follow (RFC 7692 section 7.2.3.5)
+        if (stream_.avail_in == 0) return true;
+        go_on_behind(out);
+        continue;
+      }
       if (done != Z_OK && done != Z_BUF_ERROR) return false;
       if (!full) return stream_.avail_in == 0;
     }
@@ -81,6 +85,14 @@ class Inflater {
   }
 
  private:
+  // What has been inflated can still be referred to.
+  void go_on_behind(const std::string& out) {
+    constexpr std::size_t kWindow = 32u << 10;
+    const auto window = std::string_view(out).substr(out.size() - std::min(out.size(), kWindow));
+    inflateReset(&stream_);
+    inflateSetDictionary(&stream_, bytes_of(window), static_cast<uInt>(window.size()));
+  }
+
   z_stream stream_{};
 };
 

@@ -77,5 +77,15 @@ TEST(Deflate, InflatingHasALimitAndFindsGarbage) {
   EXPECT_EQ(inflated("\xFF\xFF\xFF"), "no deflate data");
 }
 
+// RFC 7692 section 7.2.3.5 has the first; any compressor may go on behind such a block, and refer to it.
+TEST(Deflate, BlocksMayFollowALastOne) {
+  const std::string hello("\xf3\x48\xcd\xc9\xc9\x07\x00", 7);
+  EXPECT_EQ(inflated(hello + std::string(1, '\0')), "Hello");
+  EXPECT_EQ(inflated(hello + stored_block(" world")), "Hello world");
+  const std::string five_from_five_back("\x02\x13\x00", 3);
+  EXPECT_EQ(inflated(hello + five_from_five_back), "HelloHello");
+  EXPECT_EQ(inflated(hello + "\xFF\xFF\xFF"), "no deflate data");
+}
+
 }  // namespace
 }  // namespace fresnel::net

@@ -74,9 +74,11 @@ void FrameInflater::begin_frame(std::string& out) {
   const bool begins = reserved == kRsv1 && is_data && !inside_message_;
   const bool goes_on = reserved == 0 && opcode == 0 && inside_message_;
   const bool masked = (header_[1] & kMasked) != 0;
+  // Of the 2 or 8 bytes of a longer length none is in vain (RFC 6455 section 5.2).
+  const bool shortest = (header_[1] & 0x7F) < 126 || left_ > ((header_[1] & 0x7F) == 126 ? 125u : 0xFFFFu);
   // The stream does not know that it is inside a message (RFC 6455 section 5.4).
   if (inside_message_ && is_data) return fail(plain_header(kFin | kRsv1 | opcode_, 0), out);
-  if (!masked || (!begins && !goes_on)) {  // not for this layer, or wrong: the stream knows what to do
+  if (!masked || !shortest || (!begins && !goes_on)) {  // not for this layer, or wrong: the stream knows what to do
     out.append(header);
     part_ = left_ > 0 ? Part::passing : Part::header;
     return;

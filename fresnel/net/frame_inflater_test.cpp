@@ -123,6 +123,10 @@ TEST(FrameInflater, MisplacedFlagsAreLeftToTheStream) {
   EXPECT_EQ(frames_in(fed(nested))[0].first, 0xC1u);
   const auto other_bits = client_frame(1 | kRsv1 | 0x20, "x");
   EXPECT_EQ(fed(other_bits), other_bits);
+  for (const auto& long_winded : {std::string("\xC1\xFE\x00\x7D", 4) + std::string(4 + 125, 'x'),
+                                  std::string("\xC1\xFF\0\0\0\0\0\0\xFF\xFF", 10) + std::string(4 + 0xFFFF, 'x')}) {
+    EXPECT_EQ(fed(long_winded), long_winded);
+  }
   const auto plain_inside = client_frame(1 | kRsv1, "x", false) + client_frame(1, "a message of its own");
   const auto seen = frames_in(fed(plain_inside));
   ASSERT_EQ(seen.size(), 1u);

@@ -202,6 +202,9 @@ void WebSocketClient::Impl::decorate(const DialRequest& request) {
 
 result<void> WebSocketClient::Impl::select_protocol(const DialRequest& request,
                                                     const websocket::response_type& response) {
+  if (response.count(http::field::sec_websocket_extensions) > 0) {  // RFC 6455 section 4.1: none was offered
+    return Error{Errc::protocol, target_.name() + " uses a WebSocket extension that was not offered"};
+  }
   protocol_ = std::string(response[http::field::sec_websocket_protocol]);
   const auto& offered = request.protocols;
   if (!protocol_.empty() && std::find(offered.begin(), offered.end(), protocol_) == offered.end()) {

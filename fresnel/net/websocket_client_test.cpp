@@ -224,6 +224,13 @@ TEST_F(WebSocketClientTest, RefusesASubprotocolThatItDidNotOffer) {
   EXPECT_EQ(error_.code, Errc::protocol);
 }
 
+TEST_F(WebSocketClientTest, RefusesAnExtensionThatItDidNotOffer) {
+  connect_raw("Sec-WebSocket-Extensions: permessage-deflate\r\n");
+  EXPECT_FALSE(client_);
+  EXPECT_EQ(error_.code, Errc::protocol);
+  EXPECT_THAT(error_.message, HasSubstr("extension"));
+}
+
 TEST_F(WebSocketClientTest, ARefusalCarriesStatusAndTheStartOfTheBody) {
   start([](HttpExchange& exchange) -> awaitable<void> {
     Headers headers;

@@ -34,6 +34,61 @@ bool lists(const net::Headers& headers, std::string_view name, std::string_view 
   return found;
 }
 
+std::size_t count(const net::Headers& headers, std::string_view name) {
+  return static_cast<std::size_t>(std::count_if(
+      headers.begin(), headers.end(), [&](const auto& field) { return net::equal_ignoring_case(field.first, name); }));
+}
+
+void skip_space(std::string_view& rest) { rest.remove_prefix(std::min(rest.find_first_not_of(kSpace), rest.size())); }
+
+bool take(std::string_view& rest, char wanted) {
+  skip_space(rest);
+  if (!rest.starts_with(wanted)) return false;
+  rest.remove_prefix(1);
+  return true;
+}
+
+bool take_token(std::string_view& rest) {
+  constexpr std::string_view kToken =
+      "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";  // RFC 9110 section 5.6.2
+  skip_space(rest);
+  const auto size = std::min(rest.find_first_not_of(kToken), rest.size());
+  rest.remove_prefix(size);
+  return size > 0;
+}
+
+// A token, or a quoted text that is one once its escapes are undone.
+bool take_value(std::string_view& rest) {
+  if (!take(rest, '"')) return take_token(rest);
+  std::string value;
+  while (!rest.empty() && rest.front() != '"') {
+    if (rest.front() == '\\') rest.remove_prefix(1);
+    if (rest.empty()) return false;
+    value += rest.front();
+    rest.remove_prefix(1);
+  }
+  std::string_view text = value;
+  return take(rest, '"') && take_token(text) && text.empty();
+}
+
+// Sec-WebSocket-Extensions (RFC 6455 section 9.1): extensions with parameters. Empty elements are allowed, as in every
+// list (RFC 9110 section 5.6.1.2).
+bool is_extension_list(std::string_view rest) {
+  for (;;) {
+    skip_space(rest);
+    if (!rest.empty() && rest.front() != ',') {
+      if (!take_token(rest)) return false;
+      while (take(rest, ';')) {
+        if (!take_token(rest)) return false;
+        if (take(rest, '=') && !take_value(rest)) return false;
+      }
+    }
+    skip_space(rest);
+    if (rest.empty()) return true;
+    if (!take(rest, ',')) return false;
+  }
+}
+
 // 16 bytes in base64 (RFC 6455 section 4.1).
 bool is_key(std::string_view key) {
   constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -76,8 +131,16 @@ std::optional<Error> check_handshake(const net::ServerRequest& request) {
   if (headers.get("sec-websocket-version") != "13") {
     return handshake_refusal(426, "only version 13 of WebSocket is spoken here");
   }
-  if (!is_key(headers.get("sec-websocket-key"))) {
-    return handshake_refusal(400, "Sec-WebSocket-Key is missing or malformed");
+  if (!is_key(headers.get("sec-websocket-key")) || count(headers, "sec-websocket-key") > 1) {
+    return handshake_refusal(400, "Sec-WebSocket-Key is missing, malformed or given twice");
+  }
+  if (count(headers, "sec-websocket-version") > 1) {
+    return handshake_refusal(400, "Sec-WebSocket-Version is given twice");
+  }
+  for (const auto& [name, value] : headers) {
+    if (net::equal_ignoring_case(name, "sec-websocket-extensions") && !is_extension_list(value)) {
+      return handshake_refusal(400, "Sec-WebSocket-Extensions is malformed");
+    }
   }
   return std::nullopt;
 }

@@ -148,7 +148,21 @@ TEST_F(WebSocketManagerTest, RefusesWhatIsNoHandshake) {
     EXPECT_THAT(response, HasSubstr("13\r\n"));
     EXPECT_EQ(body_of(response).at("code"), 426);
   }
-  EXPECT_THAT(connect("GET / HTTP/1.1\r\n" + upgrade + version + key + "\r\n"), StartsWith("HTTP/1.1 101 "));
+  const auto right = "GET / HTTP/1.1\r\n" + upgrade + version + key;
+  EXPECT_THAT(connect(right + key + "\r\n"), StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(connect(right + version + "\r\n"), StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(connect(right + "\r\n"), StartsWith("HTTP/1.1 101 "));
+  const auto offering = [&](const std::string& extensions) {
+    return connect(right + "Sec-WebSocket-Extensions: " + extensions + "\r\n\r\n").substr(0, 12);
+  };
+  for (const auto* bad : {"x junk", "x; a=1 junk", "x;;", "x; a=", "x; a=\"\"", "x; a=\\15", "x; a=\"b c\"", "=",
+                          "x; a=\"b", "x; a=\"b\\", ";a"}) {
+    EXPECT_EQ(offering(bad), "HTTP/1.1 400") << bad;
+  }
+  for (const auto* good :
+       {"x", "x ; a ; b=1, , y", "x;a=\"\\15\"", ",x", "permessage-deflate; client_max_window_bits"}) {
+    EXPECT_EQ(offering(good), "HTTP/1.1 101") << good;
+  }
 }
 
 TEST_F(WebSocketManagerTest, RefusesWhatExceedsMaxConnectionsOfAllThreads) {

@@ -15,8 +15,8 @@ PEERS = ("Node ws", "Python websockets")
 HEAD = """# Conformance
 What the WebSocket toolkit is held to by `tests/clients/conformance_test.mjs`, with Node's ws, and by
 `tests/clients/conformance_test.py`, with Python's websockets; both send hand-made frames too. A section `client` is
-about the toolkit's client, the others about its server. `yes`: the case is run with that peer and holds. `fails`: it is
-run, and the toolkit does not do yet what the RFC asks for. Each test checks its column of this table.
+about the toolkit's client, the others about its server. `yes`: the case is run with that peer and holds. Each test
+checks its column of this table.
 
 """
 
