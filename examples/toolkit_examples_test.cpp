@@ -5,6 +5,7 @@
 #include <string>
 
 #include "tests/support/process.hpp"
+#include "tests/support/temp_dir.hpp"
 
 namespace fresnel::test {
 namespace {
@@ -48,6 +49,35 @@ TEST(ToolkitExamples, JwtServerSaysWhatItLacks) {
   const auto server = run({.argv = {FRESNEL_EXAMPLES "/example_jwt_server"}, .env_without = {"JWT_SECRET"}}, 30s);
   EXPECT_EQ(server.status, ExitStatus{.code = 1});
   EXPECT_EQ(server.error_output, "expected one of a secret, a public key and a key set for tokens\n");
+}
+
+TEST(ToolkitExamples, FanOutReachesTheSubscribersOfAGateway) {
+  const TempDir dir;
+  dir.write("users", "of-ada,ada\nof-bob,bob\n");
+  dir.write("back-ends", "of-the-shop\n");
+  const auto config = dir.write(
+      "fresnel.yaml", "channels: {news: {history-size: 10}}\nchannel-tokens: " + (dir.path() / "users").string() +
+                          "\napi-tokens: " + (dir.path() / "back-ends").string() + "\n");
+  const auto kubeconfig = dir.write("kubeconfig", R"({"kind":"Config","current-context":"c",
+    "contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}],
+    "clusters":[{"name":"c","cluster":{"server":"http://127.0.0.1:1"}}],"users":[{"name":"u","user":{}}]})");
+  Process gateway({.argv = {FRESNEL_BINARY, "serve", "--listen", "127.0.0.1:0", "--config", config.string(),
+                            "--kubeconfig", kubeconfig.string()}});
+  ASSERT_TRUE(gateway.wait_for_output("Listening on ", 30s)) << gateway.error_output();
+  const auto line = gateway.output();
+  const auto host = line.substr(line.find("//") + 2, line.find("/ for") - line.find("//") - 2);
+  Process clients(
+      {.argv = {"/usr/bin/python3", kPeer, "channels", "ws://" + host + "/channels", "news", "of-ada", "of-bob"}});
+  ASSERT_TRUE(clients.wait_for_output("subscribed\n", 30s)) << clients.error_output();
+  Process back_end({.argv = {FRESNEL_EXAMPLES "/example_fan_out", "http://" + host, "news"},
+                    .env = {{"FRESNEL_API_TOKEN", "of-the-shop"}}});
+  back_end.write_input("Hello, \"world\"\n");
+  ASSERT_TRUE(clients.wait_for_output("done\n", 30s)) << clients.error_output() << back_end.output();
+  const std::string message = R"({"type":"message","channel":"news","offset":1,"data":"Hello, \"world\""})";
+  EXPECT_EQ(clients.output(), "subscribed\n" + message + "\n" + message + "\ndone\n");
+  back_end.close_input();
+  EXPECT_EQ(back_end.wait(10s), ExitStatus{.code = 0});
+  EXPECT_EQ(back_end.output(), "{\"queued\":2,\"skipped\":0,\"slow\":0}\n");
 }
 
 TEST(ToolkitExamples, PoolClientAsksOverFewConnections) {

@@ -328,6 +328,11 @@ TEST_F(BroadcasterTest, AChannelMayBeForSomeUsersOnly) {
   EXPECT_FALSE(a_->broadcaster->may_publish(a_->sockets[0]->context(), "staff"));
   EXPECT_TRUE(a_->broadcaster->may_publish(connect(*a_, "ada")->context(), "staff"));
   EXPECT_FALSE(a_->broadcaster->may_publish(a_->sockets[0]->context(), "other"));
+  EXPECT_FALSE(a_->broadcaster->may_publish(ConnectionContext(), "staff")) << "nobody in particular";
+  create("orders", {.clients_publish = false});
+  EXPECT_TRUE(a_->broadcaster->may_subscribe(a_->sockets[0]->context(), "orders"));
+  EXPECT_FALSE(a_->broadcaster->may_publish(a_->sockets[0]->context(), "orders"));
+  EXPECT_TRUE(broadcast(*a_, "orders", "from a program"));
 }
 
 TEST_F(BroadcasterTest, AnEnvelopeIsMadeOnceForAllSubscribersOfAThread) {

@@ -24,6 +24,22 @@ using net::testing::RawClient;
 using net::testing::read_frame;
 using net::testing::run;
 
+// A MemoryBroker that can say that it is away, which only a broker on a network is.
+class AwayBroker final : public broker::Broker {
+ public:
+  AwayBroker(const Executor& home, Clock& clock) : memory_(home, clock) {}
+  std::unique_ptr<broker::Node> join(const Executor& executor, broker::Handlers handlers) override {
+    handlers_ = handlers;
+    return memory_.join(executor, std::move(handlers));
+  }
+  void status(bool connected) const { handlers_.on_status(connected); }
+  void gap(const std::string& channel, const broker::Position& position) const { handlers_.on_gap(channel, position); }
+
+ private:
+  broker::MemoryBroker memory_;
+  broker::Handlers handlers_;
+};
+
 class ChannelSessionTest : public ::testing::Test {
  protected:
   ChannelSessionTest() {
@@ -80,13 +96,30 @@ class ChannelSessionTest : public ::testing::Test {
 
   SteadyClock clock_;
   asio::io_context io_;
-  broker::MemoryBroker broker_{io_.get_executor(), clock_};
+  AwayBroker broker_{io_.get_executor(), clock_};
   std::optional<websocket::WebSocketManager> manager_;
   std::optional<Broadcaster> broadcaster_;
   std::optional<net::HttpServer> server_;
   net::Endpoint endpoint_;
   std::deque<RawClient> clients_;
 };
+
+TEST_F(ChannelSessionTest, SubscribersAreToldThatTheBrokerIsAwayAndWhatTheyMissed) {
+  auto& ada = connect("ada");
+  auto& bob = connect("bob");
+  EXPECT_EQ(ask(ada, R"({"type":"subscribe","channel":"news"})").at("type"), "subscribed");
+  EXPECT_EQ(ask(ada, R"({"type":"subscribe","channel":"staff"})").at("type"), "subscribed");
+  broker_.status(false);
+  broker_.status(false);
+  EXPECT_EQ(next(ada), json::parse(R"({"type":"status","connected":false})"));
+  EXPECT_EQ(ask(bob, R"({"type":"subscribe","channel":"news"})").at("type"), "subscribed");
+  EXPECT_EQ(next(bob), json::parse(R"({"type":"status","connected":false})")) << "who comes now, too";
+  broker_.gap("staff", {"epoch", 7});
+  EXPECT_EQ(next(ada), json::parse(R"({"type":"gap","channel":"staff","position":{"epoch":"epoch","offset":7}})"))
+      << "once, and before that nothing twice";
+  broker_.status(true);
+  for (auto* client : {&ada, &bob}) EXPECT_EQ(next(*client), json::parse(R"({"type":"status","connected":true})"));
+}
 
 TEST_F(ChannelSessionTest, WhatOnePublishesTheOthersGet) {
   auto& ada = connect("ada");

@@ -3,6 +3,8 @@
 
 usage: toolkit.py echo-server             prints its port, serves until it is ended
        toolkit.py chat URL                two clients; prints what each is sent, then `done`
+       toolkit.py channels URL CHANNEL TOKEN...   a client for each token; prints `subscribed`, then the first message of
+                                  each, then `done`
        toolkit.py jwt URL SECRET          opens with several tokens; prints how each attempt went, then `done`
 """
 
@@ -40,6 +42,20 @@ async def chat(url):
                 print(f"{name}:", "all of it" if said == long else said)
             print("extensions:", [type(extension).__name__ for extension in ada.extensions])
         print("ada:", (await ada.recv()).split(" ", 1)[1])
+    print("done", flush=True)
+
+
+async def channels(url, channel, *tokens):
+    clients = []
+    for bearer in tokens:
+        client = await websockets.connect(url, extra_headers={"Authorization": f"Bearer {bearer}"})
+        await client.send(json.dumps({"type": "subscribe", "channel": channel}))
+        assert json.loads(await client.recv())["type"] == "subscribed"
+        clients.append(client)
+    print("subscribed", flush=True)
+    for client in clients:
+        print(await client.recv())
+        await client.close()
     print("done", flush=True)
 
 
@@ -87,4 +103,4 @@ async def jwt(url, secret):
 
 if __name__ == "__main__":
     kind, *arguments = sys.argv[1:]
-    asyncio.run({"echo-server": echo_server, "chat": chat, "jwt": jwt}[kind](*arguments))
+    asyncio.run({"echo-server": echo_server, "channels": channels, "chat": chat, "jwt": jwt}[kind](*arguments))
