@@ -251,7 +251,7 @@ UpgradedSocket HttpConnection::Exchange::take_socket() {
   return {std::move(connection_.socket_), std::move(leftover)};
 }
 
-HttpConnection::HttpConnection(tcp::socket socket, Clock& clock, const HttpServerOptions& options)
+HttpConnection::HttpConnection(ServerSocket socket, Clock& clock, const HttpServerOptions& options)
     : socket_(std::move(socket)),
       executor_(socket_.get_executor()),
       clock_(clock),
@@ -263,12 +263,14 @@ HttpConnection::HttpConnection(tcp::socket socket, Clock& clock, const HttpServe
 }
 
 awaitable<void> HttpConnection::serve(const HttpServer::Handler& handler) {
+  if (!co_await shake_hands()) co_return end();
   auto patience = options_.header_timeout;
   while (co_await wait_for_bytes(patience) && co_await serve_one(handler)) patience = options_.keep_alive_timeout;
   end();
 }
 
 awaitable<void> HttpConnection::refuse() {
+  if (!co_await shake_hands()) co_return end();
   std::string message = "this server has as many connections as it may have; try again";
   co_await send_error(503, std::move(message));
   end();
@@ -327,9 +329,19 @@ awaitable<result<void>> HttpConnection::send(Buffers buffers) {
   co_return result<void>();
 }
 
+// False when there is no talking to the client.
+awaitable<bool> HttpConnection::shake_hands() {
+  if (socket_.tls() == nullptr) co_return true;
+  set_deadline(options_.header_timeout);
+  const auto [failed] = co_await socket_.async_handshake(kNoThrow);
+  clear_deadline();
+  if (failed && !ended_) log::debug("{}: no TLS: {}", peer_of(socket_), failed.message());
+  co_return !failed && !timed_out_ && !ended_;
+}
+
 // Keeps an idle connection without a buffer of its own. False when the connection has ended.
 awaitable<bool> HttpConnection::wait_for_bytes(Duration limit) {
-  if (buffer_.size() > 0) co_return true;
+  if (buffer_.size() > 0 || socket_.has_decrypted()) co_return true;
   set_deadline(limit);
   const auto [failed] = co_await socket_.async_wait(tcp::socket::wait_read, kNoThrow);
   clear_deadline();
@@ -370,6 +382,7 @@ awaitable<result<HttpConnection::Incoming>> HttpConnection::read_request() {
   request.upgrade = http::token_list(message[http::field::connection]).exists("upgrade") &&
                     !message[http::field::upgrade].empty() && !incoming.http_1_0;
   request.peer = peer_of(socket_);
+  request.certificate = socket_.client_certificate();
   request.body = std::move(parser.get().body());
   co_return incoming;
 }
@@ -445,9 +458,11 @@ awaitable<void> HttpConnection::wait_for_disconnect() {
   for (;;) {
     const bool full = buffer_.size() >= kMaxPipelined;
     const auto what = full ? tcp::socket::wait_error : tcp::socket::wait_read;
-    const auto [failed] = co_await socket_.async_wait(what, kNoThrow);
-    gone_ = !failed && full;
-    if (failed || ended_ || full) co_return;
+    if (full || !socket_.has_decrypted()) {
+      const auto [failed] = co_await socket_.async_wait(what, kNoThrow);
+      gone_ = !failed && full;
+      if (failed || ended_ || full) co_return;
+    }
     error_code ended;
     const auto space = buffer_.prepare(4096);
     const auto size = socket_.read_some(space, ended);

@@ -17,7 +17,7 @@ namespace fresnel::net {
 
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
-  HttpConnection(asio::ip::tcp::socket socket, Clock& clock, const HttpServerOptions& options);
+  HttpConnection(ServerSocket socket, Clock& clock, const HttpServerOptions& options);
 
   // Serves requests until the connection ends.
   [[nodiscard]] awaitable<void> serve(const HttpServer::Handler& handler);
@@ -34,6 +34,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   class Exchange;
   struct Incoming;
 
+  awaitable<bool> shake_hands();
   awaitable<bool> wait_for_bytes(Duration limit);
   awaitable<result<Incoming>> read_request();
   awaitable<bool> serve_one(const HttpServer::Handler& handler);
@@ -48,7 +49,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void clear_deadline() noexcept { deadline_ = TimePoint::max(); }
   void end() noexcept;
 
-  asio::ip::tcp::socket socket_;
+  ServerSocket socket_;
   Executor executor_;
   Clock& clock_;
   const HttpServerOptions options_;

@@ -151,7 +151,8 @@ void HttpServer::Impl::start(tcp::socket socket) {
   const bool admitted = open_.size() < options_.max_connections;
   if (!admitted && refused_.size() >= kMaxRefusals) return;
   auto& set = admitted ? open_ : refused_;
-  auto connection = std::make_shared<HttpConnection>(std::move(socket), clock_, options_);
+  auto served = options_.tls ? ServerSocket(std::move(socket), *options_.tls) : ServerSocket(std::move(socket));
+  auto connection = std::make_shared<HttpConnection>(std::move(served), clock_, options_);
   set.insert(connection);
   // The handler, destroyed last, keeps the connection: its cancellation signal must outlive the coroutine.
   auto done = [self = shared_from_this(), &set, connection](const std::exception_ptr&) { set.erase(connection); };

@@ -23,6 +23,7 @@
 #include "fresnel/base/clock.hpp"
 #include "fresnel/base/error.hpp"
 #include "fresnel/net/http.hpp"
+#include "fresnel/net/server_socket.hpp"
 
 namespace fresnel::net {
 
@@ -40,8 +41,9 @@ struct ServerRequest {
   std::string target;  // as sent: path and query
   Headers headers;
   std::string body;
-  std::string peer;      // address:port
-  bool upgrade = false;  // asks for a protocol switch (RFC 9110 section 7.8)
+  std::string peer;                                      // address:port
+  bool upgrade = false;                                  // asks for a protocol switch (RFC 9110 section 7.8)
+  std::shared_ptr<const ClientCertificate> certificate;  // verified; null: the client showed none
 
   [[nodiscard]] std::string_view path() const noexcept;   // before '?', still percent-encoded
   [[nodiscard]] std::string_view query() const noexcept;  // after '?', empty when none
@@ -49,7 +51,7 @@ struct ServerRequest {
 
 // A connection taken over from the server: the socket and the bytes already read beyond the request.
 struct UpgradedSocket {
-  asio::ip::tcp::socket socket;
+  ServerSocket socket;
   std::string leftover;
 };
 
@@ -81,6 +83,7 @@ struct HttpServerOptions {
   Duration write_timeout = seconds(30);        // one write that makes no progress
   Duration keep_alive_timeout = seconds(120);  // from a response to the first byte of the next request
   bool reuse_port = false;                     // SO_REUSEPORT: several servers, one a thread, on one port
+  std::shared_ptr<const TlsServer> tls;        // null: plain TCP. The handshake is part of header_timeout
 };
 
 class HttpServer {

@@ -36,6 +36,47 @@ ssize_t send_batch(int socket, OutboundBatch& batch) noexcept {
   }
 }
 
+// The same through TLS: what has been encrypted counts as taken, though it may wait as ciphertext.
+class TlsBatch {
+ public:
+  explicit TlsBatch(TlsSession& tls) : tls_(tls) {}
+
+  ssize_t send(const OutboundBatch& batch) {
+    failed_ = tls_.flush();
+    for (std::size_t i = 0; i < batch.count && !failed_; ++i) {
+      std::string_view part(static_cast<const char*>(batch.parts[i].iov_base), batch.parts[i].iov_len);
+      while (!part.empty() && !failed_) {
+        const auto size = std::min(part.size(), record_.size() - filled_);
+        std::copy_n(part.data(), size, record_.data() + filled_);
+        filled_ += size;
+        part.remove_prefix(size);
+        if (filled_ == record_.size()) seal_record();
+      }
+    }
+    if (!failed_ && filled_ > 0) seal_record();
+    if (!failed_) failed_ = tls_.flush();
+    if (!failed_ || (failed_ == asio::error::would_block && taken_ > 0)) return taken_;
+    errno = failed_ == asio::error::would_block ? EAGAIN : EPROTO;
+    return -1;
+  }
+
+ private:
+  static constexpr std::size_t kMaxCiphertext = 64u << 10;
+
+  void seal_record() {
+    failed_ = tls_.write({record_.data(), filled_});
+    if (!failed_) taken_ += static_cast<ssize_t>(filled_);
+    filled_ = 0;
+    if (!failed_ && tls_.pending() >= kMaxCiphertext) failed_ = tls_.flush();
+  }
+
+  TlsSession& tls_;
+  error_code failed_;
+  std::size_t filled_ = 0;
+  ssize_t taken_ = 0;
+  std::array<char, ServerSocket::kMaxRecord> record_;
+};
+
 }  // namespace
 
 // One for each io_context: the queues that have something to send, the scratch, and the memory of idle queues.
@@ -81,7 +122,7 @@ class OutboundQueue::Core : public std::enable_shared_from_this<Core> {
  public:
   enum class Phase { handshake, open, sealed, closed, failed };  // closed: the Close frame is queued
 
-  Core(asio::ip::tcp::socket taken, std::string first, OutboundLimits bounds)
+  Core(ServerSocket taken, std::string first, OutboundLimits bounds)
       : socket(std::move(taken)),
         leftover(std::move(first)),
         limits(bounds),
@@ -93,9 +134,10 @@ class OutboundQueue::Core : public std::enable_shared_from_this<Core> {
   void fail(error_code reason) noexcept;
   void close() noexcept;
   asio::steady_timer& begin_drain();
-  [[nodiscard]] std::size_t bytes() const noexcept { return backlog_ ? backlog_->bytes() : 0; }
+  [[nodiscard]] std::size_t bytes() const noexcept { return (backlog_ ? backlog_->bytes() : 0) + ciphertext(); }
+  [[nodiscard]] std::size_t ciphertext() const noexcept { return socket.tls() ? socket.tls()->pending() : 0; }
 
-  asio::ip::tcp::socket socket;
+  ServerSocket socket;
   std::string leftover;
   std::unique_ptr<FrameInflater> inflater;  // null: the peer's frames are read as they come
   const OutboundLimits limits;
@@ -189,10 +231,11 @@ void OutboundQueue::Core::flush() {
 
 void OutboundQueue::Core::send_what_fits() {
   std::size_t turn = 0;
-  while (bytes() > 0) {
+  auto* const tls = socket.tls();
+  while (backlog_ && backlog_->bytes() > 0) {
     if (turn >= kMaxTurnBytes) return schedule();
     auto batch = backlog_->gather(service_.scratch());
-    const auto sent = send_batch(socket.native_handle(), batch);
+    const auto sent = tls ? TlsBatch(*tls).send(batch) : send_batch(socket.native_handle(), batch);
     if (sent < 0) {
       const int code = errno;
       if (code == EAGAIN || code == EWOULDBLOCK) return wait_writable();
@@ -205,6 +248,10 @@ void OutboundQueue::Core::send_what_fits() {
     turn += size;
     if (size < batch.bytes) return wait_writable();  // asking again would only bring EAGAIN
   }
+  if (tls == nullptr || tls->pending() == 0) return;
+  const auto failed = tls->flush();
+  if (failed == asio::error::would_block) return wait_writable();
+  if (failed) fail(failed);
 }
 
 void OutboundQueue::Core::wait_writable() {
@@ -220,10 +267,8 @@ void OutboundQueue::Core::wait_writable() {
 
 // After sending: gives memory back and tells those who wait. The callback comes last, for it may send.
 void OutboundQueue::Core::settle() {
-  if (backlog_ && backlog_->bytes() == 0) {
-    service_.give(std::move(backlog_));
-    if (drain_timer) drain_timer->cancel();
-  }
+  if (backlog_ && backlog_->bytes() == 0) service_.give(std::move(backlog_));
+  if (bytes() == 0 && drain_timer) drain_timer->cancel();
   if (!above_high_water_ || bytes() > limits.low_water || phase != Phase::open) return;
   above_high_water_ = false;
   if (const auto callback = on_drained) callback();
@@ -255,7 +300,7 @@ asio::steady_timer& OutboundQueue::Core::begin_drain() {
   return *drain_timer;
 }
 
-OutboundQueue::OutboundQueue(asio::ip::tcp::socket socket, std::string leftover, OutboundLimits limits)
+OutboundQueue::OutboundQueue(ServerSocket socket, std::string leftover, OutboundLimits limits)
     : core_(std::make_shared<Core>(std::move(socket), std::move(leftover), limits)) {}
 
 OutboundQueue::~OutboundQueue() { abort(); }

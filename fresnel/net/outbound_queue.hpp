@@ -16,6 +16,9 @@
 // error or abort(). Sealed and failed queues refuse messages; a sealed one still sends what it has, the Close last, and
 // teardown waits for that (at most drain_timeout) before it shuts the socket down.
 //
+// TLS. What is gathered is encrypted in full records. Up to 80 KiB of them wait for the kernel as ciphertext, and count
+// in bytes() as that.
+//
 // Bounds: max_bytes for messages, kMaxUrgent for control frames (a peer that pings and never reads is dropped).
 //
 // Thread safety: one thread, the one that runs the socket's execution context.
@@ -43,6 +46,7 @@
 #include "fresnel/base/shared_bytes.hpp"
 #include "fresnel/net/outbound_backlog.hpp"
 #include "fresnel/net/send_status.hpp"
+#include "fresnel/net/server_socket.hpp"
 
 namespace fresnel::net {
 
@@ -64,7 +68,7 @@ class OutboundQueue {
   };
 
   // `leftover`: bytes already read from the socket, which the first reads return.
-  OutboundQueue(asio::ip::tcp::socket socket, std::string leftover, OutboundLimits limits);
+  OutboundQueue(ServerSocket socket, std::string leftover, OutboundLimits limits);
   ~OutboundQueue();  // abort()
   OutboundQueue(const OutboundQueue&) = delete;
   OutboundQueue& operator=(const OutboundQueue&) = delete;
@@ -88,8 +92,8 @@ class OutboundQueue {
   // Called each time `bytes()` has come down to low_water after it was above high_water; it may send.
   void on_drained(std::function<void()> callback);
 
-  // The stream layer: AsyncReadStream and AsyncWriteStream on top of a TCP socket.
-  using next_layer_type = asio::ip::tcp::socket;
+  // The stream layer: AsyncReadStream and AsyncWriteStream on top of a socket.
+  using next_layer_type = ServerSocket;
   using executor_type = next_layer_type::executor_type;
 
   [[nodiscard]] executor_type get_executor() noexcept { return next_layer().get_executor(); }

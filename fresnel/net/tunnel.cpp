@@ -22,7 +22,7 @@ bool has_any(std::string_view text, std::string_view characters) {
   return text.find_first_of(characters) != std::string_view::npos;
 }
 
-void shutdown_send(tcp::socket& socket) {
+void shutdown_send(ServerSocket& socket) {
   error_code ignored;
   socket.shutdown(tcp::socket::shutdown_send, ignored);
 }
@@ -31,7 +31,7 @@ void shutdown_send(ClientStream& stream) { stream.shutdown_send(); }
 // Owned by the coroutines of both directions and by tunnel() itself, whichever ends last.
 class Tunnel {
  public:
-  Tunnel(tcp::socket client, std::unique_ptr<ClientStream> server, Clock& clock, const TunnelOptions& options)
+  Tunnel(ServerSocket client, std::unique_ptr<ClientStream> server, Clock& clock, const TunnelOptions& options)
       : client_(std::move(client)),
         server_(std::move(server)),
         clock_(clock),
@@ -53,7 +53,7 @@ class Tunnel {
   void ended(bool in_good_order);
   void close() noexcept;
 
-  tcp::socket client_;
+  ServerSocket client_;
   std::unique_ptr<ClientStream> server_;
   Clock& clock_;
   const TunnelOptions options_;
