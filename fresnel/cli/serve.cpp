@@ -59,12 +59,14 @@ int fail(const Error& error, int exit_code) {
   return exit_code;
 }
 
-std::string greeting(const net::Endpoint& bound, const std::string& base_url, const gateway::Clusters& clusters) {
+std::string greeting(const net::Endpoint& bound, const gateway::GatewayOptions& options,
+                     const gateway::Clusters& clusters) {
   std::string names;
   for (const auto& entry : clusters.entries()) {
     names += fmt::format("{}{}{}", names.empty() ? "" : ", ", entry.name, entry.context ? "" : " (unusable)");
   }
-  return fmt::format("Listening on http://{}{}/ for {}\n", bound.to_string(), base_url, names);
+  return fmt::format("Listening on {}://{}{}/ for {}\n", options.tls_cert_file.empty() ? "http" : "https",
+                     bound.to_string(), options.base_url, names);
 }
 
 int run_serve(const ServeArgs& args) {
@@ -89,7 +91,7 @@ int run_serve(const ServeArgs& args) {
   gateway::Gateway gateway(options, *clusters);
   const auto bound = gateway.start();
   if (!bound) return fail(bound.error(), bound.error().code == Errc::internal ? kExitError : kExitUsage);
-  (void)Output().write(greeting(*bound, options.base_url, *clusters));
+  (void)Output().write(greeting(*bound, options, *clusters));
   io.run();
   signals.clear();  // the next signal ends the process in the default way
   log::info("signal {}: shutting down", received);

@@ -98,9 +98,35 @@ result<websocket::Authentication> channel_authentication(const GatewayOptions& o
       return added.error();
     }
   }
+  authentication.client_certificate = !options.client_ca_file.empty();
   authentication.cookie = options.channel_cookie;
   authentication.token_protocol = kBearerProtocol;
   return authentication;
+}
+
+result<std::shared_ptr<const net::TlsServer>> tls_server(const GatewayOptions& options) {
+  const bool wanted = !options.tls_cert_file.empty();
+  if (wanted != !options.tls_private_key_file.empty() || (!wanted && !options.client_ca_file.empty())) {
+    return Error{Errc::invalid_argument,
+                 "expected --tls-cert-file and --tls-private-key-file together, and --client-ca-file only with them"};
+  }
+  if (!wanted) return std::shared_ptr<const net::TlsServer>();
+  net::TlsServerOptions tls;
+  auto certificate = read_file("tls-cert-file", options.tls_cert_file);
+  if (!certificate) return certificate.error();
+  tls.certificate_pem = *std::move(certificate);
+  auto key = read_file("tls-private-key-file", options.tls_private_key_file);
+  if (!key) return key.error();
+  tls.key_pem = *std::move(key);
+  if (!options.client_ca_file.empty()) {
+    auto authorities = read_file("client-ca-file", options.client_ca_file);
+    if (!authorities) return authorities.error();
+    tls.client_ca_pem = *std::move(authorities);
+  }
+  auto made = net::TlsServer::make(tls);
+  if (made) return made;
+  return Error{Errc::invalid_argument,
+               fmt::format("--tls-cert-file: {}: {}", options.tls_cert_file, made.error().message)};
 }
 
 result<websocket::Authentication> api_authentication(const GatewayOptions& options) {

@@ -62,6 +62,9 @@ result<net::Endpoint> Gateway::Impl::start() {
     if (!files) return files.error();
     shared_.files.emplace(*std::move(files));
   }
+  auto tls = tls_server(shared_.options);
+  if (!tls) return tls.error();
+  shared_.tls = *std::move(tls);
   auto users = channel_authentication(shared_.options);
   if (!users) return users.error();
   auto back_ends = api_authentication(shared_.options);

@@ -119,7 +119,7 @@ Expectation apply_text(std::string_view text, GatewayOptions& options) {
   return std::nullopt;
 }
 
-constexpr std::size_t kOptions = 21;
+constexpr std::size_t kOptions = 24;
 
 const std::array<Setting, kOptions>& settings() {
   using Options = GatewayOptions;
@@ -140,6 +140,11 @@ const std::array<Setting, kOptions>& settings() {
       {{"no-compression", "", "Refuse permessage-deflate to WebSocket clients that offer it"},
        [](std::string_view text, Options& o) { return apply_bool(text, o.no_compression); }},
       {{"html-static-dir", "DIR", "Folder of a built web dashboard to serve (default: none)"}, &apply_static_dir},
+      {{"tls-cert-file", "FILE", "Serve HTTPS with this certificate, in PEM, its issuers behind it (default: HTTP)"},
+       &apply_text<&Options::tls_cert_file>},
+      {{"tls-private-key-file", "FILE", "The certificate's key, in PEM"}, &apply_text<&Options::tls_private_key_file>},
+      {{"client-ca-file", "FILE", "Authorities in PEM: their clients are channel users by their certificates' names"},
+       &apply_text<&Options::client_ca_file>},
       {{"log-level", "LEVEL", "trace, debug, info, warn, error or off (default: info)"}, &apply_log_level},
       {{"linger", "DURATION", "How long an upstream watch outlives its last subscriber (default: 5s)"},
        [](std::string_view text, Options& o) { return apply_duration(text, o.linger); }},

@@ -38,6 +38,9 @@ struct GatewayOptions {
   bool allow_anonymous_clients = false;      // the kubeconfig's credential for clients without one, on any listener
   bool no_compression = false;               // refuse permessage-deflate
   std::string html_static_dir;               // empty: no static files
+  std::string tls_cert_file;                 // PEM; empty: plain HTTP
+  std::string tls_private_key_file;
+  std::string client_ca_file;  // PEM: channel users may be known by their certificates
   std::string log_level = "info";
   Duration linger = seconds(5);          // an upstream watch stays open for so long after its last subscriber
   Duration drain_timeout = seconds(10);  // of a shutdown

@@ -24,8 +24,9 @@ constexpr std::string_view kMultiplexerProtocol = "headlamp.multiplexer.k8s.io";
 constexpr std::size_t kSpareConnections = 64;
 constexpr std::size_t kFilePart = 256u << 10;
 
-net::HttpServerOptions server_options(const GatewayOptions& options) {
+net::HttpServerOptions server_options(const GatewayOptions& options, std::shared_ptr<const net::TlsServer> tls) {
   net::HttpServerOptions server;
+  server.tls = std::move(tls);
   server.max_connections = options.max_connections + kSpareConnections;
   server.reuse_port = options.threads > 1;
   return server;
@@ -61,7 +62,7 @@ Worker::Worker(Shared& shared, std::size_t number)
       sockets_(io_.get_executor(), shared.clock, socket_options(shared.options), shared.connections),
       channels_(io_.get_executor(), shared.clock, shared.options, shared.channels, shared.connections, shared.metrics),
       tunnels_(io_.get_executor(), shared.clock, shared.metrics),
-      server_(io_.get_executor(), shared.clock, server_options(shared.options),
+      server_(io_.get_executor(), shared.clock, server_options(shared.options, shared.tls),
               [this](net::HttpExchange& exchange) { return handle(exchange); }) {}
 
 Worker::~Worker() = default;

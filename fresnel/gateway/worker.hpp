@@ -38,6 +38,7 @@ struct Shared {
 
   const GatewayOptions options;
   const Clusters clusters;
+  std::shared_ptr<const net::TlsServer> tls;  // null: plain HTTP
   SteadyClock clock;
   Metrics metrics;
   websocket::OriginPolicy origins;

@@ -38,6 +38,15 @@ std::string_view cookie_of(const net::Headers& headers, std::string_view name) {
   return {};
 }
 
+result<Identity> of_certificate(const net::ClientCertificate& certificate) {
+  if (certificate.common_name.empty()) return unauthorized("the client's certificate names nobody");
+  Identity identity;
+  identity.user_id = certificate.common_name;
+  identity.attributes["subject"] = certificate.subject;
+  identity.expires = certificate.not_after;
+  return identity;
+}
+
 // The token behind `prefix` in the only subprotocol that begins with it.
 result<std::string> protocol_token(const net::Headers& headers, std::string_view prefix) {
   std::string token;
@@ -138,7 +147,10 @@ awaitable<result<Identity>> Authenticator::authenticate(const net::ServerRequest
     auto verifying = verify(*std::move(token));
     co_return co_await std::move(verifying);
   }
-  if (!options_.callback) co_return unauthorized("expected a token");
+  if (options_.client_certificate && request.certificate) co_return of_certificate(*request.certificate);
+  if (!options_.callback) {
+    co_return unauthorized(judges_tokens ? "expected a token" : "expected a client certificate");
+  }
   auto asking = options_.callback(request);
   auto identity = co_await std::move(asking);
   if (identity && identity->user_id.empty()) co_return unauthorized("the request names no user");

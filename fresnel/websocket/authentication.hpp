@@ -5,12 +5,14 @@
 // | jwt      | a JSON Web Token: Authorization: Bearer, a subprotocol, | the token's claims (JwtRules)         |
 // |          | or the cookie                                           |                                       |
 // | tokens   | a token out of a fixed set, in the same places          | the user id that the set gives it     |
+// | client_certificate | a certificate of an authority that the server | its common name, as in Kubernetes; the|
+// |          | knows (mutual TLS)                                      | attribute "subject" is the whole name |
 // | callback | anything else in the request                            | what the callback says                |
 //
 // A request that presents a bearer token is judged by that token alone: a bad one is refused, whatever else the request
-// has. In Authorization it is preferred to a subprotocol, there to the cookie. The callback is asked about requests
-// without a token, and about tokens when neither jwt nor tokens is set. With no option set everybody may come, without
-// an identity.
+// has. In Authorization it is preferred to a subprotocol, there to the cookie. A certificate counts for requests
+// without a token. The callback is asked about requests with neither, and about tokens when neither jwt nor tokens is
+// set. With no option set everybody may come, without an identity.
 //
 // A cookie comes with every request that a browser makes to this host, whichever page asks: use it together with
 // allowed_origins only (WebSocketManager does).
@@ -59,9 +61,12 @@ struct Authentication {
   // It is never selected. Empty: none is read.
   std::string token_protocol;
   std::map<std::string, std::string> tokens;  // token -> user id
+  bool client_certificate = false;            // on a server with TlsServerOptions::client_ca_pem
   Callback callback;
 
-  [[nodiscard]] bool is_required() const noexcept { return jwt.has_value() || !tokens.empty() || callback != nullptr; }
+  [[nodiscard]] bool is_required() const noexcept {
+    return jwt.has_value() || !tokens.empty() || client_certificate || callback != nullptr;
+  }
 };
 
 // Thread safety: one thread, that of the executor.

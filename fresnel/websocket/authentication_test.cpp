@@ -37,6 +37,7 @@ class AuthenticationTest : public ::testing::Test {
     const auto authenticator = std::make_shared<Authenticator>(io_.get_executor(), clock_, options);
     net::ServerRequest request;
     request.headers = std::move(headers);
+    request.certificate = certificate_;
     result<Identity> identity = Error{};
     run(io_, [&]() -> awaitable<void> {
       auto authenticating = authenticator->authenticate(request);
@@ -52,6 +53,7 @@ class AuthenticationTest : public ::testing::Test {
 
   ManualClock clock_;
   asio::io_context io_;
+  std::shared_ptr<const net::ClientCertificate> certificate_;
 };
 
 TEST_F(AuthenticationTest, AJwtComesAsBearerOrInItsCookie) {
@@ -126,6 +128,27 @@ TEST_F(AuthenticationTest, AStaticTokenStandsForItsUser) {
   both.tokens = options.tokens;
   EXPECT_EQ(outcome(both, {{"Authorization", "Bearer token-of-ada"}}), "ada");
   EXPECT_EQ(outcome(both, {{"Authorization", "Bearer " + signed_for("eve")}}), "eve");
+}
+
+TEST_F(AuthenticationTest, ACertificateNamesItsUserUnlessATokenDoes) {
+  Authentication options;
+  options.client_certificate = true;
+  const auto showing = [&](const Authentication& rules, const std::string& name, net::Headers headers = {}) {
+    const auto expires = clock_.wall_now() + seconds(60);
+    certificate_ = std::make_shared<net::ClientCertificate>(net::ClientCertificate{"CN=" + name, name, expires});
+    return authenticate(rules, std::move(headers));
+  };
+  const auto ada = showing(options, "ada").value();
+  EXPECT_EQ(ada.user_id, "ada");
+  EXPECT_EQ(ada.attributes.at("subject"), "CN=ada");
+  EXPECT_EQ(ada.expires, clock_.wall_now() + seconds(60));
+  EXPECT_EQ(showing(options, "").error().status, 401);
+  options.tokens = {{"token-of-bob", "bob"}};
+  EXPECT_EQ(showing(options, "ada", {{"Authorization", "Bearer token-of-bob"}}).value().user_id, "bob");
+  EXPECT_EQ(showing(options, "ada", {{"Authorization", "Bearer wrong"}}).error().status, 401);
+  EXPECT_EQ(showing(by_jwt(), "ada").error().status, 401) << "nobody asked for one";
+  certificate_ = nullptr;
+  EXPECT_EQ(outcome(options, {}), "401");
 }
 
 TEST_F(AuthenticationTest, TheCallbackJudgesWhatTheOthersDoNot) {

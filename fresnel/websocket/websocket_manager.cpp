@@ -496,6 +496,11 @@ result<net::Endpoint> WebSocketManager::listen(const net::Endpoint& endpoint) {
   net::HttpServerOptions options;
   options.header_timeout = core_->options.connection_timeout;
   options.max_connections = core_->options.max_connections + 64;  // room for refusals
+  if (core_->options.tls) {
+    auto tls = net::TlsServer::make(*core_->options.tls);
+    if (!tls) return tls.error();
+    options.tls = *std::move(tls);
+  }
   auto handler = [core = core_](net::HttpExchange& exchange) { return serve_exchange(core, exchange); };
   server_ = std::make_unique<net::HttpServer>(executor_, clock_, options, std::move(handler));
   return server_->listen(endpoint);

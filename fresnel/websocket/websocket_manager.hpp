@@ -25,6 +25,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,6 +57,7 @@ struct WebSocketManagerOptions {
   Duration close_timeout = seconds(10);       // for a connection to drain and the peer to answer a Close
   Duration retry_after = seconds(5);          // told to clients that were refused with 503
   Authentication authentication;              // none: everybody may come
+  std::optional<net::TlsServerOptions> tls;   // for listen(); none: plain TCP
   Compression compression;
   std::vector<std::string> protocols;        // subprotocols the server may select, the preferred one first
   std::vector<std::string> allowed_origins;  // "scheme://host[:port]" or "*", beside the server's own host
@@ -132,8 +134,8 @@ class WebSocketManager {
   [[nodiscard]] awaitable<result<SocketPtr>> accept(net::HttpExchange& exchange, AcceptOptions options);
   [[nodiscard]] awaitable<result<SocketPtr>> accept(net::HttpExchange& exchange);
 
-  // Accepts WebSockets at an address, on any path, until close(). Returns the address in use. Error: invalid_argument,
-  // or internal when it is taken.
+  // Accepts WebSockets at an address, on any path, until close(). Returns the address in use. Errors: invalid_argument,
+  // tls_failed, or internal when it is taken.
   [[nodiscard]] result<net::Endpoint> listen(const net::Endpoint& endpoint);
 
   // Those whose connections are not over, in the order of their coming.

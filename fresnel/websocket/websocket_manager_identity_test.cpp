@@ -5,6 +5,8 @@
 #include <deque>
 #include <optional>
 
+#include "fresnel/net/tls_testing.hpp"
+#include "fresnel/net/websocket_client.hpp"
 #include "fresnel/net/websocket_testing.hpp"
 #include "fresnel/websocket/jwt_testing.hpp"
 #include "fresnel/websocket/websocket_manager.hpp"
@@ -177,6 +179,38 @@ TEST_F(WebSocketManagerIdentityTest, ALiveConnectionIsRenewed) {
   EXPECT_EQ(socket->context().user_id, "ada");
   clock_.advance(seconds(1));
   EXPECT_EQ(close_code_of(clients_[0]), kCredentialExpired) << "what could not be renewed expires as before";
+}
+
+TEST_F(WebSocketManagerIdentityTest, WithTlsItKnowsClientsByTheirCertificates) {
+  const net::testing::Authority authority("trusted");
+  const auto identity = authority.issue("server", "IP:127.0.0.1");
+  options_.tls.emplace();
+  options_.tls->certificate_pem = identity.cert_pem;
+  options_.tls->key_pem = "nonsense";
+  options_.tls->client_ca_pem = authority.pem();
+  options_.authentication = {};
+  options_.authentication.client_certificate = true;
+  manager_.emplace(io_.get_executor(), clock_, options_);
+  EXPECT_EQ(manager_->listen({"127.0.0.1", 0}).error().code, Errc::tls_failed);
+  options_.tls->key_pem = identity.key_pem;
+  start();
+  net::WebSocketDialer dialer(io_.get_executor());
+  std::vector<std::string> outcomes;
+  run(io_, [&]() -> awaitable<void> {
+    for (const auto& client : {authority.issue("ada"), net::testing::Identity()}) {
+      net::DialRequest request;
+      request.url = "wss://" + endpoint_.to_string();
+      auto tls = std::make_shared<net::TlsOptions>();
+      tls->ca_pem = authority.pem();
+      tls->client_cert_pem = client.cert_pem;
+      tls->client_key_pem = client.key_pem;
+      request.tls = std::move(tls);
+      auto dialling = dialer.dial(std::move(request));
+      const auto dialled = co_await std::move(dialling);
+      outcomes.push_back(dialled ? sockets_.back()->context().user_id : std::to_string(dialled.error().status));
+    }
+  });
+  EXPECT_THAT(outcomes, ElementsAre("ada", "401"));
 }
 
 TEST_F(WebSocketManagerIdentityTest, AnAnswerThatDoesNotComeInTimeIs503) {
