@@ -11,6 +11,9 @@ find_package(yaml-cpp 0.7 REQUIRED)
 find_package(prometheus-cpp REQUIRED)
 find_package(CLI11 2.1 REQUIRED)
 find_package(ZLIB REQUIRED)
+# Debian's CMake package of libnats names files that it does not have; pkg-config knows better.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(nats REQUIRED IMPORTED_TARGET libnats>=3.4)
 if(FRESNEL_BUILD_TESTS)
   find_package(GTest 1.12 REQUIRED)
 endif()
@@ -21,4 +24,4 @@ target_compile_definitions(fresnel_dependencies INTERFACE
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_BEAST_SEPARATE_COMPILATION)
 target_link_libraries(fresnel_dependencies INTERFACE
   Boost::headers Boost::url Boost::json OpenSSL::SSL OpenSSL::Crypto CURL::libcurl simdjson::simdjson
-  fmt::fmt spdlog::spdlog yaml-cpp prometheus-cpp::core ZLIB::ZLIB Threads::Threads)
+  fmt::fmt spdlog::spdlog yaml-cpp prometheus-cpp::core ZLIB::ZLIB PkgConfig::nats Threads::Threads)

@@ -117,7 +117,8 @@ class Node {
  public:
   virtual ~Node() = default;
 
-  virtual void subscribe(const std::string& channel) = 0;
+  // `limits` are those of the channel; all nodes name the same.
+  virtual void subscribe(const std::string& channel, HistoryLimits limits) = 0;
   virtual void unsubscribe(const std::string& channel) = 0;
   // Completes when the message has been handed to all of this process's nodes; those of others have it soon after.
   // Errors: closed (the broker is away), timeout, throttled (too much is under way).
@@ -136,7 +137,8 @@ class Node {
 struct Handlers {
   std::function<Delivery(const std::string& channel, const PublicationPtr&)> on_publication;
   std::function<Delivery(const Control&)> on_control;
-  // A broker on the network is away, or has come back. Null: not told.
+  // A broker on the network is away, or has come back: then what was missed has been delivered, or told as a gap. A
+  // node that joins while it is away is told so. Null: not told.
   std::function<void(bool connected)> on_status;
   // Publications up to `position` are lost to this channel's subscribers. Null: not told.
   std::function<void(const std::string& channel, const Position& position)> on_gap;

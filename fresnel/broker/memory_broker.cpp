@@ -284,7 +284,7 @@ class MemoryBroker::MemoryNode final : public Node {
   MemoryNode(const MemoryNode&) = delete;
   MemoryNode& operator=(const MemoryNode&) = delete;
 
-  void subscribe(const std::string& channel) override {
+  void subscribe(const std::string& channel, HistoryLimits /*limits*/) override {
     at_home([id = id_, channel](Core& core) { core.subscribe(id, channel); });
   }
   void unsubscribe(const std::string& channel) override {

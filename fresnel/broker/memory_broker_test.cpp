@@ -83,7 +83,7 @@ TEST_F(MemoryBrokerTest, AChannelThatNobodyNeedsIsForgottenAndItsEpochWithIt) {
 
 TEST_F(MemoryBrokerTest, APositionIsGoodForTheHistorysLifetimeThoughNobodyIsThere) {
   const HistoryLimits limits{.size = 10, .lifetime = seconds(100)};
-  node_->subscribe("news");
+  node_->subscribe("news", HistoryLimits());
   const auto begin = history("news", limits).position;
   node_->unsubscribe("news");
   clock_.advance(seconds(60));
@@ -95,7 +95,7 @@ TEST_F(MemoryBrokerTest, APositionIsGoodForTheHistorysLifetimeThoughNobodyIsTher
 }
 
 TEST_F(MemoryBrokerTest, TooManyPublicationsUnderWayAreRefused) {
-  node_->subscribe("news");
+  node_->subscribe("news", HistoryLimits());
   std::vector<std::string> ends;
   const auto publish_one = [&]() -> awaitable<void> {
     Publication publication{net::OutboundMessage::text("text"), {}, 0, {}};
@@ -112,7 +112,7 @@ TEST_F(MemoryBrokerTest, TooManyPublicationsUnderWayAreRefused) {
 }
 
 TEST_F(MemoryBrokerTest, SubscribersAndPresenceKeepAChannel) {
-  node_->subscribe("news");
+  node_->subscribe("news", HistoryLimits());
   node_->add_presence("room", {"c", "ada"});
   poll();
   for (int i = 0; i < 3; ++i) {

@@ -177,7 +177,7 @@ result<void> Broadcaster::Core::check(const SocketPtr& socket, const std::string
 }
 
 Broadcaster::State::Member& Broadcaster::Core::add(State& channel, const SocketPtr& socket, const std::string& name) {
-  if (channel.members.empty()) node_->subscribe(name);
+  if (channel.members.empty()) node_->subscribe(name, channel.options.history());
   auto& member = channel.members[socket->id()];
   member.socket = socket;
   member.joined = ++joins_;

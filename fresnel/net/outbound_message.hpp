@@ -24,6 +24,9 @@ class OutboundMessage {
   // Travels as text.
   [[nodiscard]] static OutboundMessage json(const boost::json::value& value);
 
+  // JSON that has been serialized already; it must be valid.
+  [[nodiscard]] static OutboundMessage serialized_json(std::string text) { return {std::move(text), Kind::json}; }
+
   // The same message under a key: of those that wait for a slow reader, only the newest of a key need be
   // kept.
   [[nodiscard]] OutboundMessage with_key(std::string key) const;

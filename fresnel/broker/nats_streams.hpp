@@ -1,0 +1,55 @@
+// JetStream's part of NatsBroker: the stream of each kind of history, its state and what it has of a channel.
+//
+// Errors: those of NatsConnection::request(), and JetStream's own (nats_wire::parse_answer).
+//
+// Thread safety: one executor, that of the connection.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fresnel/broker/nats_connection.hpp"
+#include "fresnel/broker/nats_wire.hpp"
+
+namespace fresnel::broker {
+
+class NatsStreams : public std::enable_shared_from_this<NatsStreams> {
+ public:
+  NatsStreams(std::shared_ptr<NatsConnection> nats, std::string prefix, nats_wire::StreamOptions options,
+              Duration timeout)
+      : nats_(std::move(nats)), prefix_(std::move(prefix)), options_(options), timeout_(timeout) {}
+
+  // Its epoch as it was seen last since forget(); empty: not seen.
+  [[nodiscard]] std::string known_epoch(HistoryLimits limits) const;
+  // The connection was lost, or the stream is not what it was.
+  void forget() { epochs_.clear(); }
+  // Made so far.
+  [[nodiscard]] std::uint64_t requests() const noexcept { return requests_; }
+  // Of the stream as it is now. Makes it when it is not there.
+  [[nodiscard]] awaitable<result<nats_wire::StreamInfo>> open(HistoryLimits limits) {
+    return open(shared_from_this(), limits);
+  }
+  // What there is of a channel with a sequence from `first` to `last`, in order.
+  [[nodiscard]] awaitable<result<std::vector<nats_wire::Received>>> read(HistoryLimits limits, std::string channel,
+                                                                         std::uint64_t first, std::uint64_t last) {
+    return read(shared_from_this(), limits, std::move(channel), first, last);
+  }
+
+ private:
+  static awaitable<result<nats_wire::StreamInfo>> open(std::shared_ptr<NatsStreams> self, HistoryLimits limits);
+  static awaitable<result<std::vector<nats_wire::Received>>> read(std::shared_ptr<NatsStreams> self,
+                                                                  HistoryLimits limits, std::string channel,
+                                                                  std::uint64_t first, std::uint64_t last);
+  [[nodiscard]] awaitable<result<NatsMessage>> request(std::string_view api, HistoryLimits limits, std::string body);
+
+  std::shared_ptr<NatsConnection> nats_;
+  const std::string prefix_;
+  const nats_wire::StreamOptions options_;
+  const Duration timeout_;
+  std::map<std::string, std::string> epochs_;  // by the stream's name
+  std::uint64_t requests_ = 0;
+};
+
+}  // namespace fresnel::broker

@@ -1,0 +1,249 @@
+// NatsCore: what comes by subscription, and closing the gaps in it from the stream.
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+#include "fresnel/base/log.hpp"
+#include "fresnel/broker/nats_core.hpp"
+
+namespace fresnel::broker {
+
+using nats_wire::Received;
+using nats_wire::StreamInfo;
+
+namespace {
+
+// Channels whose streams are read at a time: after an outage there may be ten thousand to look after.
+constexpr std::size_t kMaxSyncing = 64;
+// What may wait for one channel while its stream is read; beyond that it is read again instead.
+constexpr std::size_t kMaxWaiting = 4'096;
+constexpr std::size_t kMaxWaitingBytes = 16 * 1024 * 1024;
+constexpr auto kRetryWait = std::chrono::seconds(1);
+// A message from before the log is a hint that the stream was made anew: looked at no more often than this.
+constexpr auto kCheckInterval = std::chrono::seconds(1);
+
+}  // namespace
+
+void NatsCore::receive(const std::string& name, Received received) {
+  const auto channel = find(name);
+  if (!channel) return;
+  if (channel->log && received.stream == channel->stream) {
+    if (channel->behind) {
+      keep_waiting(channel, std::move(received));
+    } else {
+      take(channel, std::move(received));
+    }
+    return;
+  }
+  // Without a history, or with one that nobody here has asked for.
+  received.publication.offset = 0;
+  const auto publication = std::make_shared<const Publication>(std::move(received.publication));
+  deliver(*channel, publication, received.id);
+}
+
+void NatsCore::take(const ChannelPtr& channel, Received received) {
+  const auto before = channel->log->bytes();
+  switch (channel->log->take(received, clock_.now())) {
+    case NatsLog::Taken::next:
+      deliver(*channel, channel->log->newest().publication, channel->log->newest().id);
+      bound_log(*channel, before);
+      return;
+    case NatsLog::Taken::known: return;
+    case NatsLog::Taken::old:
+      if (clock_.now() - channel->synced_at >= kCheckInterval) start_sync(channel);
+      return;
+    case NatsLog::Taken::gap:
+      fall_behind(*channel, clock_.now());
+      keep_waiting(channel, std::move(received));
+      start_sync(channel);
+  }
+}
+
+void NatsCore::keep_waiting(const ChannelPtr& channel, Received received) {
+  channel->waiting_bytes += received.publication.message.payload().size();
+  channel->waiting.push_back(std::move(received));
+  if (channel->waiting.size() <= kMaxWaiting && channel->waiting_bytes <= kMaxWaitingBytes) return;
+  channel->waiting.clear();
+  channel->waiting_bytes = 0;
+  start_sync(channel);  // once more, for what is dropped here
+}
+
+void NatsCore::fall_behind(Channel& channel, TimePoint since) {
+  if (std::exchange(channel.behind, true)) return;
+  channel.complete_at = since;
+}
+
+void NatsCore::start_sync(const ChannelPtr& channel) {
+  fall_behind(*channel, clock_.now());
+  if (!nats_->is_connected()) return;
+  if (std::exchange(channel->syncing, true)) {
+    channel->again = true;
+    return;
+  }
+  to_sync_.push_back(channel);
+  run_syncs();
+}
+
+void NatsCore::run_syncs() {
+  while (syncing_ < kMaxSyncing && !to_sync_.empty()) {
+    ++syncing_;
+    auto channel = std::move(to_sync_.front());
+    to_sync_.pop_front();
+    asio::co_spawn(home_, sync(shared_from_this(), std::move(channel)), asio::detached);
+  }
+}
+
+awaitable<void> NatsCore::sync(std::shared_ptr<NatsCore> self, ChannelPtr channel) {
+  bool more = true;
+  while (more) {
+    channel->again = false;
+    channel->failure.reset();
+    auto attempt = sync_once(self, channel);
+    const auto synced = co_await std::move(attempt);
+    if (!synced) channel->failure = synced.error();
+    more = channel->again && channel->log && self->nats_->is_connected();
+  }
+  channel->syncing = false;
+  const auto asked = std::exchange(channel->asked, {});
+  for (const auto& timer : asked) timer->cancel();
+  --self->syncing_;
+  if (channel->failure && channel->log && self->nats_->is_connected()) {
+    log::warn("NATS: the history of channel {} could not be read: {}", channel->name, channel->failure->message);
+    self->retry_sync(channel);
+  }
+  self->run_syncs();
+  self->tell_if_back();
+}
+
+void NatsCore::retry_sync(const ChannelPtr& channel) {
+  const auto timer = std::make_shared<Timer>(home_, clock_);
+  timer->call_at(clock_.now() + kRetryWait, [timer, weak = weak_from_this(), of = std::weak_ptr(channel)] {
+    const auto self = weak.lock();
+    const auto channel = of.lock();
+    if (self && channel && channel->log && channel->behind && !channel->syncing) self->start_sync(channel);
+  });
+}
+
+awaitable<result<void>> NatsCore::sync_once(std::shared_ptr<NatsCore> self, ChannelPtr channel) {
+  if (!channel->log) co_return Error{Errc::cancelled, "nobody has subscribed any more"};
+  const auto limits = channel->log->limits();
+  auto opening = self->streams_->open(limits);
+  const auto info = co_await std::move(opening);
+  if (!info) co_return info.error();
+  if (!channel->log) co_return Error{Errc::cancelled, "nobody has subscribed any more"};
+  const auto from = channel->log->read_from(*info);
+  auto reading = self->streams_->read(limits, channel->name, from, info->last);
+  auto stored = co_await std::move(reading);
+  if (!stored) co_return stored.error();
+  if (!channel->log) co_return Error{Errc::cancelled, "nobody has subscribed any more"};
+  self->catch_up(*channel, *info, *std::move(stored));
+  co_return result<void>();
+}
+
+void NatsCore::catch_up(Channel& channel, const StreamInfo& info, std::vector<Received> stored) {
+  auto& log = *channel.log;
+  const auto now = clock_.now();
+  const auto before = log.bytes();
+  const bool is_first = log.is_empty();
+  if (is_first) {
+    log.restart(info, std::move(stored), now, clock_.wall_now());
+  } else {
+    const auto& lifetime = log.limits().lifetime;
+    const bool nothing_aged =
+        now - channel.complete_at < lifetime - lifetime / 8 && info.bytes < options_.max_stream_bytes / 2;
+    auto caught_up = log.catch_up(info, std::move(stored), nothing_aged, now, clock_.wall_now());
+    if (caught_up.lost) {
+      log::warn("NATS: publications of channel {} are lost to its subscribers", channel.name);
+      const std::vector<NodeId> nodes(channel.nodes.begin(), channel.nodes.end());
+      hand_out(nodes, nullptr, [name = channel.name, position = *caught_up.lost](const Handlers& handlers) {
+        if (handlers.on_gap) handlers.on_gap(name, position);
+        return Delivery();
+      });
+    }
+    for (const auto& entry : caught_up.fresh) deliver(channel, entry.publication, entry.id);
+  }
+  channel.behind = false;
+  channel.synced_at = now;
+  take_waiting(channel, is_first);
+  bound_log(channel, before);
+}
+
+// What came meanwhile. Before the first reading nothing was delivered: then also what has been read by now.
+void NatsCore::take_waiting(Channel& channel, bool is_first) {
+  auto& log = *channel.log;
+  const auto read_to = log.last();
+  channel.waiting_bytes = 0;
+  auto waiting = std::exchange(channel.waiting, {});
+  while (!waiting.empty()) {
+    auto received = std::move(waiting.front());
+    waiting.pop_front();
+    if (is_first && received.sequence <= read_to) {
+      received.publication.epoch = log.position().epoch;
+      const auto id = received.id;
+      deliver(channel, std::make_shared<const Publication>(std::move(received.publication)), id);
+      continue;
+    }
+    const auto taken = log.take(received, clock_.now());
+    if (taken == NatsLog::Taken::next) deliver(channel, log.newest().publication, log.newest().id);
+    if (taken != NatsLog::Taken::gap) continue;
+    fall_behind(channel, clock_.now());
+    waiting.push_front(std::move(received));
+    channel.waiting = std::move(waiting);
+    channel.again = true;
+    return;
+  }
+}
+
+void NatsCore::bound_log(Channel& channel, std::size_t before) {
+  auto& log = *channel.log;
+  const auto others = log_bytes_ - before;
+  const auto room = options_.max_log_bytes - std::min(others, options_.max_log_bytes);
+  if (log.bytes() > room) log.shrink(room);
+  log_bytes_ = others + log.bytes();
+}
+
+awaitable<result<void>> NatsCore::log_ready(std::shared_ptr<NatsCore> self, ChannelPtr channel) {
+  const auto deadline = self->clock_.now() + self->options_.request_timeout;
+  while (channel->log && channel->log->is_empty()) {
+    if (!self->nats_->is_connected()) co_return self->away();
+    if (!channel->syncing && channel->failure) co_return *channel->failure;
+    if (self->clock_.now() >= deadline) {
+      co_return Error{Errc::timeout, "the channel's history could not be read from NATS in time"};
+    }
+    const auto timer = std::make_shared<Timer>(self->home_, self->clock_);
+    channel->asked.insert(timer);
+    auto waiting = timer->wait_until(deadline);
+    (void)co_await std::move(waiting);
+    channel->asked.erase(timer);
+  }
+  co_return result<void>();
+}
+
+awaitable<result<History>> NatsCore::history(std::shared_ptr<NatsCore> self, std::string name,
+                                             std::optional<Position> since, HistoryLimits limits) {
+  co_await asio::post(self->home_, asio::use_awaitable);  // behind what its node has asked for before
+  if (limits.size == 0) co_return History();
+  const auto channel = self->find(name);
+  if (channel && channel->log && channel->log->limits() == limits) {
+    auto preparing = log_ready(self, channel);
+    if (const auto ready = co_await std::move(preparing); !ready) co_return ready.error();
+    if (channel->log) {
+      auto history = channel->log->history(since, limits.size, self->clock_.now());
+      if (history) co_return *std::move(history);
+    }
+  }
+  auto connecting = connection(self, self->clock_.now() + self->options_.request_timeout);
+  if (const auto there = co_await std::move(connecting); !there) co_return there.error();
+  auto opening = self->streams_->open(limits);
+  const auto info = co_await std::move(opening);
+  if (!info) co_return info.error();
+  auto reading = self->streams_->read(limits, name, 1, info->last);
+  auto stored = co_await std::move(reading);
+  if (!stored) co_return stored.error();
+  co_return history_of(*info, *std::move(stored), limits, since, self->clock_.now(), self->clock_.wall_now());
+}
+
+}  // namespace fresnel::broker
