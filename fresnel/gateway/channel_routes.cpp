@@ -93,6 +93,10 @@ void ChannelRoutes::join() {
   channel::speak_channel_protocol(options);
   options.on_demand = [this](std::string_view name) { return channel_options(options_.channels, name); };
   options.on_delivered = [this](const broker::Delivery& delivery) { metrics_.count_delivery(delivery); };
+  options.status_message = [this](bool connected) {
+    metrics_.set_broker_connected(connected);
+    return channel::encode_status(connected);
+  };
   options.manager = &sockets_;
   broadcaster_.emplace(executor_, *service_.broker, std::move(options));
   for (const auto& rule : options_.channels) {

@@ -8,6 +8,7 @@
 
 #include "fresnel/base/log.hpp"
 #include "fresnel/broker/memory_broker.hpp"
+#include "fresnel/broker/nats_broker.hpp"
 #include "fresnel/gateway/channel_identity.hpp"
 #include "fresnel/gateway/origin.hpp"
 #include "fresnel/gateway/worker.hpp"
@@ -47,7 +48,7 @@ class Gateway::Impl {
 
  private:
   result<net::Endpoint> listen();
-  void start_channels();
+  result<void> start_channels();
 
   Shared shared_;
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -77,8 +78,8 @@ result<net::Endpoint> Gateway::Impl::start() {
   hub::SharedStreamOptions streams;
   streams.linger = shared_.options.linger;
   shared_.hub = std::make_unique<hub::Hub>(std::move(threads), shared_.clock, streams);
-  start_channels();
-  const auto bound = listen();
+  const auto joined = start_channels();
+  const auto bound = joined ? listen() : joined.error();
   if (!bound) {
     shared_.hub.reset();
     for (const auto& worker : workers_) worker->channels().leave();
@@ -96,13 +97,28 @@ result<net::Endpoint> Gateway::Impl::start() {
 }
 
 // The broker's state belongs to the first thread.
-void Gateway::Impl::start_channels() {
-  shared_.channels.broker =
-      std::make_unique<broker::MemoryBroker>(workers_.front()->channels().executor(), shared_.clock);
+result<void> Gateway::Impl::start_channels() {
+  const auto& home = workers_.front()->channels().executor();
+  const auto& options = shared_.options;
+  if (options.broker.empty()) {
+    shared_.channels.broker = std::make_unique<broker::MemoryBroker>(home, shared_.clock);
+  } else {
+    broker::NatsBrokerOptions nats;
+    nats.servers = options.broker;
+    nats.credentials_file = options.broker_credentials;
+    nats.ca_file = options.broker_ca_file;
+    if (options.broker_wait) nats.on_disconnect = broker::NatsBrokerOptions::OnDisconnect::wait;
+    try {
+      shared_.channels.broker = std::make_unique<broker::NatsBroker>(home, shared_.clock, std::move(nats));
+    } catch (const std::exception& error) {
+      return Error{Errc::invalid_argument, std::string("--broker: ") + error.what()};
+    }
+  }
   for (const auto& worker : workers_) {
     worker->channels().join();
     shared_.channels.threads.push_back(&worker->channels());
   }
+  return {};
 }
 
 result<net::Endpoint> Gateway::Impl::listen() {

@@ -134,6 +134,9 @@ std::string Metrics::expose(const hub::HubMetrics& hub) const {
   add(delivered, "outcome", "queued", static_cast<double>(channel_queued_.load()));
   add(delivered, "outcome", "skipped", static_cast<double>(channel_skipped_.load()));
   add(delivered, "outcome", "slow", static_cast<double>(channel_slow_.load()));
+  auto connected =
+      family("fresnel_broker_connected", "1 while other gateways' channels can be reached", MetricType::Gauge);
+  connected.metric.emplace_back().gauge.value = broker_connected_.load() ? 1 : 0;
   auto requests = family("fresnel_http_requests_total", "HTTP exchanges finished, by status", MetricType::Counter);
   for (std::size_t status = 0; status < requests_.size(); ++status) {
     const auto count = requests_[status].load();
@@ -141,7 +144,7 @@ std::string Metrics::expose(const hub::HubMetrics& hub) const {
   }
   auto build = family("fresnel_build_info", "The version in its label", MetricType::Gauge);
   add(build, "version", kVersion, 1);
-  for (auto* more : {&open, &opened, &bad, &slow, &lagging, &conflated, &delivered, &requests, &build})
+  for (auto* more : {&open, &opened, &bad, &slow, &lagging, &conflated, &delivered, &connected, &requests, &build})
     families.push_back(std::move(*more));
   return prometheus::TextSerializer().Serialize(families);
 }

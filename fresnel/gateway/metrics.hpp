@@ -52,6 +52,7 @@ class Metrics {
   [[nodiscard]] Open open(ConnectionKind kind) noexcept;
   // What a publication on a channel has come to at one thread's subscribers.
   void count_delivery(const broker::Delivery& delivery) noexcept;
+  void set_broker_connected(bool connected) noexcept { broker_connected_.store(connected, kRelaxed); }
 
   // Of the sessions' own counters: what was wrong with clients' messages.
   [[nodiscard]] session::SessionMetrics& sessions() noexcept { return sessions_; }
@@ -69,6 +70,7 @@ class Metrics {
   std::atomic<std::uint64_t> channel_queued_{0};
   std::atomic<std::uint64_t> channel_skipped_{0};
   std::atomic<std::uint64_t> channel_slow_{0};
+  std::atomic<bool> broker_connected_{true};
   session::SessionMetrics sessions_;
 };
 

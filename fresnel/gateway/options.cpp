@@ -104,6 +104,16 @@ Expectation apply_log_level(std::string_view text, GatewayOptions& options) {
   return std::nullopt;
 }
 
+Expectation apply_broker(std::string_view text, GatewayOptions& options) {
+  options.broker = comma_separated(text);
+  for (const std::string_view server : options.broker) {
+    if (!server.starts_with("nats://") && !server.starts_with("tls://")) {
+      return "addresses such as nats://127.0.0.1:4222, with commas between them";
+    }
+  }
+  return std::nullopt;
+}
+
 Expectation apply_jwks(std::string_view text, GatewayOptions& options) {
   if (!text.starts_with("https://") && !text.starts_with("http://")) {
     return "an address such as https://issuer.example.com/.well-known/jwks.json";
@@ -119,7 +129,7 @@ Expectation apply_text(std::string_view text, GatewayOptions& options) {
   return std::nullopt;
 }
 
-constexpr std::size_t kOptions = 24;
+constexpr std::size_t kOptions = 28;
 
 const std::array<Setting, kOptions>& settings() {
   using Options = GatewayOptions;
@@ -165,6 +175,14 @@ const std::array<Setting, kOptions>& settings() {
        }},
       {{"channel-cookie", "NAME", "Cookie that may carry the token (default: none)"},
        &apply_text<&Options::channel_cookie>},
+      {{"broker", "URL", "NATS servers that join several gateways' channels: nats://host:4222 (default: none)", true},
+       &apply_broker},
+      {{"broker-credentials", "FILE", "NATS credentials, a user's JWT and seed"},
+       &apply_text<&Options::broker_credentials>},
+      {{"broker-ca-file", "FILE", "Authority of the NATS servers' certificates, in PEM"},
+       &apply_text<&Options::broker_ca_file>},
+      {{"broker-wait", "", "While NATS is away let publishers wait for it instead of failing at once"},
+       [](std::string_view text, Options& o) { return apply_bool(text, o.broker_wait); }},
       {{"api-tokens", "FILE", "Tokens of the back ends that may use /api, one a line (default: no /api)"},
        &apply_text<&Options::api_tokens>},
   }};

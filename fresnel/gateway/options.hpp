@@ -52,6 +52,10 @@ struct GatewayOptions {
   std::string channel_jwt_audience;
   std::vector<std::string> channel_jwt_attributes;  // claims that messages can be addressed by
   std::string channel_cookie;                       // name of a cookie that may carry the token
+  std::vector<std::string> broker;                  // nats:// addresses; none: this gateway alone
+  std::string broker_credentials;                   // file with a user's JWT and seed
+  std::string broker_ca_file;                       // PEM
+  bool broker_wait = false;                         // publishers wait while the broker is away
   std::string api_tokens;                           // file with a token a line, for /api; empty: no /api
 };
 
