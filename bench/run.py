@@ -2,7 +2,7 @@
 """Measures the gateway and its way out against other servers, and writes build/bench/report.md with plots.
 
 usage: bench/run.py [--quick | --full] [--only PART,PART...]
-                    PART: micro, fan-out, gateway, subscriptions, latency, slow-clients
+                    PART: micro, fan-out, gateway, subscriptions, latency, slow-clients, toolkit
        bench/run.py --update-docs                                copies the last report into docs/performance.md
 
 Needs the programs of `./dev build bench_programs fresnel_bench`; node and npm for the comparison with `ws`; gnuplot-nox for plots. Every
@@ -20,14 +20,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runner import micro, report
+from runner import micro, report, toolkit
 from runner.fan_out import FanOut
 from runner.gateway import Gateway
 from runner.processes import Failed, Programs, processors
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("micro", "fan-out", "gateway", "subscriptions", "latency", "slow-clients")
-BEGIN, END = "<!-- begin: bench/run.py --update-docs -->", "<!-- end: bench/run.py --update-docs -->"
+PARTS = ("micro", "fan-out", "gateway", "subscriptions", "latency", "slow-clients", "toolkit")
+MARKS = ("<!-- begin: bench/run.py --update-docs -->", "<!-- end: bench/run.py --update-docs -->")
+TOOLKIT_MARKS = ("<!-- begin: bench/run.py --only toolkit --update-docs -->",
+                 "<!-- end: bench/run.py --only toolkit --update-docs -->")
 
 
 def log(text):
@@ -76,22 +78,38 @@ def measure(args, programs):
         results["latency"] = gateway.latency(seconds=20 if args.full else 4)
     if "slow-clients" in chosen:
         results["slow_clients"] = gateway.slow_clients(seconds=60 if args.full else 10)
+    if "toolkit" in chosen:
+        bench, notes = toolkit.for_bench(programs, ROOT / "bench", log)
+        results["toolkit"] = {**bench.run(args.full), "notes": notes}
     return results
 
 
+def blocks(results):
+    """What the document gets, with the marks it stands between: the toolkit's figures, and all others. A part that was
+    not measured stays as it is."""
+    machine = {key: results[key] for key in ("machine", "disturbed") if key in results}
+    others = {key: value for key, value in results.items() if key not in ("toolkit", *machine)}
+    if others:
+        yield MARKS, {**machine, **others}
+    if "toolkit" in results:
+        yield TOOLKIT_MARKS, {**machine, "toolkit": results["toolkit"]}
+
+
 def update_docs(work):
-    source, target = work / "report.md", ROOT / "docs/performance.md"
+    source, target = work / "results.json", ROOT / "docs/performance.md"
     if not source.exists():
         raise Failed(f"{source} is missing: run the benchmarks first")
     text = target.read_text(encoding="utf-8")
-    begin, end = text.find(BEGIN), text.find(END)
-    if begin < 0 or end < begin:
-        raise Failed(f"{target} has no place for the report: a line {BEGIN!r} and a line {END!r}")
-    # Pictures stay beside the report, and its headings become the document's.
-    copied = re.sub(r"^!\[.*\n", "", source.read_text(encoding="utf-8"), flags=re.M)
-    copied = re.sub(r"^# Benchmarks\n", "", re.sub(r"^## ", "### ", copied, flags=re.M))
-    target.write_text(text[:begin] + BEGIN + "\n" + copied.strip() + "\n" + text[end:], encoding="utf-8")
-    log(f"copied {source} into {target}")
+    for (first, last), results in blocks(json.loads(source.read_text(encoding="utf-8"))):
+        begin, end = text.find(first), text.find(last)
+        if begin < 0 or end < begin:
+            raise Failed(f"{target} has no place for the report: a line {first!r} and a line {last!r}")
+        # Pictures stay beside the report, and its headings become the document's.
+        copied = re.sub(r"^!\[.*\n", "", report.render(results), flags=re.M)
+        copied = re.sub(r"^# Benchmarks\n", "", re.sub(r"^## ", "### ", copied, flags=re.M))
+        text = text[:begin] + first + "\n" + copied.strip() + "\n" + text[end:]
+    target.write_text(text, encoding="utf-8")
+    log(f"copied the figures of {source} into {target}")
 
 
 def parse(argv):

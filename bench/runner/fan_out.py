@@ -2,11 +2,10 @@
 
 import json
 import os
-import shutil
 import statistics
 import subprocess
 
-from .processes import SERVER_PROCESSOR, Child, Failed, connect
+from .processes import SERVER_PROCESSOR, Child, Failed, connect, prepare_ws
 
 SERVERS = {
     "floor": "floor: gathered send",
@@ -17,7 +16,6 @@ SERVERS = {
     "ws": "Node ws",
     "uws": "uWebSockets",
 }
-WS_VERSION = "8.18.0"
 
 
 def configurations(full):
@@ -36,26 +34,12 @@ class FanOut:
         self.commands = {"floor": [programs.path("floor")], "one_buffer": [programs.path("floor"), "--one-buffer"],
                          "fan_out": [programs.path("fan_out")],
                          "deflate": [programs.path("fan_out"), "--deflate"], "naive": [programs.path("naive_beast")]}
-        self.env = {}
-        self._prepare_ws()
+        node, self.env, note = prepare_ws(programs.work, log)
+        if node:
+            self.commands["ws"] = [node, source / "ws_server.mjs"]
+        else:
+            self.notes.append(note)
         self._prepare_uws()
-
-    def _prepare_ws(self):
-        node, npm = shutil.which("node"), shutil.which("npm")
-        if not node or not npm:
-            self.notes.append("Node `ws` was not measured: node and npm are not installed.")
-            return
-        modules = self.programs.work / "node_modules"
-        if not (modules / "ws").exists():
-            self.log(f"installing ws {WS_VERSION} from npm into {modules}")
-            done = subprocess.run([npm, "install", "--no-audit", "--no-fund", "--prefix", self.programs.work,
-                                   f"ws@{WS_VERSION}"], capture_output=True, text=True, check=False)
-            if done.returncode:
-                self.notes.append("Node `ws` was not measured: npm could not install it.")
-                self.log(done.stderr)
-                return
-        self.env["FRESNEL_BENCH_MODULES"] = str(modules.parent)
-        self.commands["ws"] = [node, self.source / "ws_server.mjs"]
 
     def _prepare_uws(self):
         folder = os.environ.get("UWS_DIR")

@@ -4,11 +4,13 @@ import json
 import os
 import re
 import selectors
+import shutil
 import subprocess
 import time
 
 SERVER_PROCESSOR = 0
 LOAD_PROCESSOR = 1
+WS_VERSION = "8.18.0"
 
 
 class Failed(Exception):
@@ -131,3 +133,20 @@ def connect(load, timeout=60):
     if answer["failed"] or answer["closed"] or answer["errors"]:
         raise Failed("clients failed: " + (answer["first_fault"] or answer["first_error"]))
     return answer
+
+
+def prepare_ws(work, log):
+    """Node, and the environment in which its programs find `ws`, which npm fetches into `work`; or None, nothing, and
+    why `ws` will be missing from the report."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        return None, {}, "Node `ws` was not measured: node and npm are not installed."
+    modules = work / "node_modules"
+    if not (modules / "ws").exists():
+        log(f"installing ws {WS_VERSION} from npm into {modules}")
+        done = subprocess.run([npm, "install", "--no-audit", "--no-fund", "--prefix", work, f"ws@{WS_VERSION}"],
+                              capture_output=True, text=True, check=False)
+        if done.returncode:
+            log(done.stderr)
+            return None, {}, "Node `ws` was not measured: npm could not install it."
+    return node, {"FRESNEL_BENCH_MODULES": str(work)}, ""

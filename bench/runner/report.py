@@ -4,6 +4,8 @@ import shutil
 import subprocess
 
 from .fan_out import SERVERS
+from .toolkit import CHANNELS, SIZE, SUBSCRIBERS
+from .toolkit import SERVERS as TOOLKIT_SERVERS
 
 MIB = 1 << 20
 
@@ -66,6 +68,7 @@ def goals(results):
         row = find(latency["rows"], share=0.2, clients=latency["clients"])
         added = row["latency_ms"]["p99"] - latency["floor"]["latency_ms"]["p99"]
         rows.append(goal(f"p99 that the gateway adds to the floor's at 20% of peak, {row['clients']:,} clients", added, 1, " ms"))
+    rows += toolkit_goals(results.get("toolkit"))
     rows += store_goals(results.get("micro", []))
     return table(("goal", "bound", "measured", ""), rows) if rows else "None of them was measured in this run.\n"
 
@@ -84,6 +87,53 @@ def store_goals(rows):
                 goals_.append(goal(f"store of {objects:,} objects: million {kind} events/s",
                                    measured[f"object_store_apply_{kind}"] / 1e6, limit, at_most=False))
     return goals_
+
+
+DELIVERIES = ("broadcast_", "publish_")  # CPU time a message, by how many are begun in one turn of the loop
+
+
+def toolkit_goals(result):
+    if not result:
+        return []
+    rows = [goal("toolkit: connections held, each message to each of them exactly once", result["connections"], 10_000,
+                 at_most=False),
+            goal("toolkit: growth of RSS from churn's round 3 to round 10", result["growth"]["toolkit"], 2, " %")]
+    return rows + [goal(f"toolkit: Node ws's CPU over ours, {toolkit_label(key, result)}", ratio, 1, at_most=False)
+                   for key, ratio in result["ratios"].items() if key.startswith(DELIVERIES)]
+
+
+def toolkit_label(key, result):
+    name, _, burst = key.rpartition("_")
+    if name == "broadcast":
+        return f"broadcast to {result['connections']:,}, bursts of {burst}"
+    if name == "publish":
+        turn = "one a turn" if burst == "1" else "all in one turn"
+        return f"{CHANNELS:,} channels of {SUBSCRIBERS} subscribers, {turn}"
+    return {"connect_us": "CPU us to accept a connection",
+            "churn_us": "CPU us to accept a connection, subscribe it twice, close it",
+            "connection_bytes": "RSS an idle connection, KiB", "subscription_bytes": "RSS one more subscription, B"}[key]
+
+
+def toolkit_section(result):
+    servers = list(result["churn"])
+    names = [TOOLKIT_SERVERS[server] for server in servers]
+    lines = []
+    for key in sorted(result["rows"], key=lambda key: (key.endswith("_bytes"), not key.startswith(DELIVERIES))):
+        label = ("CPU us a message, " if key.startswith(DELIVERIES) else "") + toolkit_label(key, result)
+        unit = 1024 if key == "connection_bytes" else 1
+        lines.append((label, *(number(result["rows"][key][server] / unit) for server in servers),
+                      number(result["ratios"].get(key))))
+    churn = [("connections a second", *(number(result["churn"][server]["rate"]) for server in servers))]
+    for after in (3, len(result["churn"]["toolkit"]["rss"])):
+        churn.append((f"RSS after round {after}, MiB",
+                      *(number(result["churn"][server]["rss"][after - 1] / MIB) for server in servers)))
+    churn.append(("growth", *(f"{result['growth'][server]:.2f} %" for server in servers)))
+    return (f"## WebSocket toolkit\n{result['connections']:,} connections, messages with {SIZE} bytes of data. CPU is the "
+            "server's; median of interleaved rounds, ratios within a round.\n\n"
+            + table(("", *names, "ws / Fresnel"), lines)
+            + "\nConnections that come, subscribe to two channels, and are closed with a handshake; RSS when all have "
+            "gone.\n\n"
+            + table(("churn", *names), churn) + "".join(f"\n{note}\n" for note in result["notes"]))
 
 
 def micro_section(rows):
@@ -191,7 +241,8 @@ def render(results):
     if results.get("fan_out"):
         parts.append(fan_out_section(results["fan_out"], results["notes"]))
     for key, section in (("gateway", gateway_section), ("subscriptions", subscriptions_section),
-                         ("latency", latency_section), ("slow_clients", slow_section), ("micro", micro_section)):
+                         ("latency", latency_section), ("slow_clients", slow_section), ("toolkit", toolkit_section),
+                         ("micro", micro_section)):
         if results.get(key):
             parts.append(section(results[key]))
     return "\n".join(parts)
