@@ -133,7 +133,8 @@ class Toolkit:
 def summary(runs, churn, connections):
     """Medians of the rounds; ratios are taken within a round."""
     result = {"connections": connections, "rows": {}, "ratios": {}}
-    for of_server in (runs, {server: [{"churn_us": each["us"]} for each in rounds] for server, rounds in churn.items()}):
+    churn_runs = {server: [{"churn_us": each["us"]} for each in rounds] for server, rounds in churn.items()}
+    for of_server in (runs, churn_runs):
         for key in of_server["toolkit"][0]:
             result["rows"][key] = {server: statistics.median(run[key] for run in results)
                                    for server, results in of_server.items()}
