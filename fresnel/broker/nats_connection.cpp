@@ -290,6 +290,7 @@ class NatsConnection::Worker {
   void reopen();
   void subscribe(SubscriptionId id, Subscription& subscription);
   static void end(Subscription& subscription);
+  void perform_all();
   void perform(Task& task);
   void publish(const NatsOutgoing& message);
   static std::size_t size_of(const NatsOutgoing& message);
@@ -361,11 +362,8 @@ void NatsConnection::Worker::run() {
       lock.lock();
       continue;
     }
-    std::deque<Task> tasks;
-    tasks.swap(tasks_);
-    waiting_bytes_ = 0;
     lock.unlock();
-    for (auto& task : tasks) perform(task);
+    perform_all();
     lock.lock();
   }
   lock.unlock();
@@ -384,6 +382,7 @@ bool NatsConnection::Worker::open() {
     link_.closed = false;
     link_.sids.clear();
   }
+  perform_all();  // so that what is subscribed to at the start is, before the connection is said to be there
   const auto status = natsConnection_Connect(&nats_, options_.get());
   if (status != NATS_OK && status != NATS_NOT_YET_CONNECTED) {
     log::warn("NATS: {}", natsStatus_GetText(status));
@@ -443,6 +442,16 @@ void NatsConnection::Worker::end(Subscription& subscription) {
   if (subscription.made == nullptr) return;
   natsSubscription_Destroy(subscription.made);
   subscription.made = nullptr;
+}
+
+void NatsConnection::Worker::perform_all() {
+  std::deque<Task> tasks;
+  {
+    const std::lock_guard lock(link_.mutex);
+    tasks.swap(tasks_);
+    waiting_bytes_ = 0;
+  }
+  for (auto& task : tasks) perform(task);
 }
 
 void NatsConnection::Worker::perform(Task& task) {

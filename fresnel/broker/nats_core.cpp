@@ -83,6 +83,7 @@ void NatsCore::stop() {
     self->presence_->stop();
     self->give_up_echoes();
     for (const auto& [name, channel] : self->channels_) {
+      channel->retry = nullptr;
       for (const auto& [id, echo] : channel->echoes) echo->all.cancel();
       for (const auto& timer : channel->asked) timer->cancel();
     }
@@ -149,6 +150,7 @@ void NatsCore::drop(const ChannelPtr& channel) {
   by_subscription_.erase(channel->subscription);
   if (channel->log) log_bytes_ -= channel->log->bytes();
   channel->log = nullptr;
+  channel->retry = nullptr;
   channel->waiting.clear();
   for (const auto& [id, echo] : channel->echoes) {  // nobody here is left to be given it
     echo->arrived = true;

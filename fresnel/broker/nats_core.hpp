@@ -80,7 +80,8 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
     TimePoint synced_at;
     std::deque<nats_wire::Received> waiting;
     std::size_t waiting_bytes = 0;
-    std::optional<Error> failure;            // of the last attempt to read the stream
+    std::optional<Error> failure;  // of the last attempt to read the stream
+    std::unique_ptr<Timer> retry;
     std::set<std::shared_ptr<Timer>> asked;  // who waits for the log
   };
   using ChannelPtr = std::shared_ptr<Channel>;

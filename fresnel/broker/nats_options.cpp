@@ -2,6 +2,7 @@
 
 #include <nats/nats.h>
 
+#include <boost/url/parse.hpp>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -28,7 +29,15 @@ NatsOptionsPtr make_nats_options(const NatsConnectionOptions& given) {
   check(natsOptions_Create(&made), "no options");
   NatsOptionsPtr owned(made);
   std::vector<const char*> servers;
-  for (const auto& server : given.servers) servers.push_back(server.c_str());
+  for (const auto& server : given.servers) {
+    // libnats reads them when it connects, and would try for ever.
+    const auto url = boost::urls::parse_uri(server);
+    if (!url || (url->scheme() != "nats" && url->scheme() != "tls") || url->encoded_host().empty() ||
+        !url->encoded_path().empty()) {
+      throw std::runtime_error("NATS: a server's URL is expected to be nats://[user:password@]host[:port], or tls://");
+    }
+    servers.push_back(server.c_str());
+  }
   check(natsOptions_SetServers(made, servers.data(), static_cast<int>(servers.size())),
         "a server's URL cannot be read");
   if (!given.credentials_file.empty()) {

@@ -119,8 +119,8 @@ awaitable<void> NatsCore::sync(std::shared_ptr<NatsCore> self, ChannelPtr channe
 }
 
 void NatsCore::retry_sync(const ChannelPtr& channel) {
-  const auto timer = std::make_shared<Timer>(home_, clock_);
-  timer->call_at(clock_.now() + kRetryWait, [timer, weak = weak_from_this(), of = std::weak_ptr(channel)] {
+  channel->retry = std::make_unique<Timer>(home_, clock_);
+  channel->retry->call_at(clock_.now() + kRetryWait, [weak = weak_from_this(), of = std::weak_ptr(channel)] {
     const auto self = weak.lock();
     const auto channel = of.lock();
     if (self && channel && channel->log && channel->behind && !channel->syncing) self->start_sync(channel);
