@@ -4,6 +4,7 @@
 //   speak_channel_protocol(options);
 //   ...
 //   co_await serve_channels(socket, broadcaster);       // until the connection is over
+//   manager.on_open([&](const auto& socket) { co_spawn(io, serve_channels(socket, broadcaster), detached); });
 //
 // Who may publish and subscribe is the channels' to say (ChannelOptions). A request that cannot be understood is
 // answered by an error, and the connection goes on.

@@ -104,6 +104,15 @@ class ChannelSessionTest : public ::testing::Test {
   std::deque<RawClient> clients_;
 };
 
+TEST_F(ChannelSessionTest, SessionsMayBeginWithTheManagersSockets) {
+  manager_->on_open(
+      [this](const auto& socket) { asio::co_spawn(io_, serve_channels(socket, *broadcaster_), asio::detached); });
+  manager_->on_message([](const auto&, const net::Message&) { FAIL() << "the session reads"; });
+  endpoint_ = manager_->listen({"127.0.0.1", 0}).value();
+  auto& ada = connect("ada");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(ask(ada, R"({"type":"subscribe","channel":"news"})").at("type"), "subscribed");
+}
+
 TEST_F(ChannelSessionTest, SubscribersAreToldThatTheBrokerIsAwayAndWhatTheyMissed) {
   auto& ada = connect("ada");
   auto& bob = connect("bob");

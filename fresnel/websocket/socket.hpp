@@ -70,8 +70,12 @@ class Socket : public std::enable_shared_from_this<Socket> {
   // All of them, whatever the policy, in one go; or none: false when the peer lags, or they exceed max_outbound.
   [[nodiscard]] bool send_all(const std::vector<OutboundMessage>& messages);
   Sent send(std::string utf8) { return send(OutboundMessage::text(std::move(utf8))); }
-  // As WebSocketConnection::read(). Not for sockets whose manager reads.
-  [[nodiscard]] awaitable<result<net::Message>> read() { return connection_->read(); }
+  // As WebSocketConnection::read(). Not for sockets whose manager reads; it leaves those alone that on_open begins to
+  // read.
+  [[nodiscard]] awaitable<result<net::Message>> read() {
+    is_read_ = true;
+    return connection_->read();
+  }
   // As WebSocketConnection::close(); what waits for a slow reader is dropped.
   [[nodiscard]] awaitable<void> close(int code = 1000, std::string reason = {});
   void abort() { connection_->abort(); }
@@ -114,6 +118,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   std::shared_ptr<ConnectionContext> context_;
   const Rules rules_;
   Counters counters_;
+  bool is_read_ = false;                      // somebody has called read()
   std::unique_ptr<WaitingMessages> waiting_;  // null: the peer keeps up
   std::unique_ptr<Expiry> expiry_;            // null: the credential does not expire
 };

@@ -282,7 +282,7 @@ void WebSocketManager::Core::begin(const SocketPtr& socket) {
 
 void WebSocketManager::Core::start_serving(const SocketPtr& socket) {
   const auto entry = entry_of(socket->id());
-  if (entry == open_.end() || std::exchange(entry->second.is_served, true)) return;
+  if (entry == open_.end() || socket->is_read_ || std::exchange(entry->second.is_served, true)) return;
   auto serving = serve(shared_from_this(), socket);
   asio::co_spawn(executor_, std::move(serving), asio::detached);
 }

@@ -8,8 +8,9 @@
 //   if (!accepted) co_await http::async_write(stream, accepted.response, asio::use_awaitable);
 //
 // The manager does not own sockets: whoever accepted one does. Those it reads itself (on_message is set, or they came
-// by listen()) live until their connections are over, or the manager is destroyed. It forgets a socket when its
-// connection is over. No callback comes after the manager's end.
+// by listen(); not those that on_open has begun to read, by co_spawn of a session say) live until their connections are
+// over, or the manager is destroyed. It forgets a socket when its connection is over. No callback comes after the
+// manager's end.
 //
 // Thread safety: one thread, that of the executor; callbacks come there too, and may call anything but the destructor.
 // A server with a manager a thread gives them one `connections` counter, so that max_connections holds for all

@@ -118,7 +118,7 @@ TEST_F(Gateways, SayWhenNatsIsAwayAndLoseNothingOfAHistory) {
 }
 
 TEST_F(Gateways, ABrokerThatCannotBeRightKeepsTheGatewayFromStarting) {
-  options_.broker_credentials = (dir_.path() / "none").string();
+  options_.broker_ca_file = (dir_.path() / "none").string();
   gateway::Gateway gateway(options_, gateway::Clusters::of({}));
   const auto bound = gateway.start();
   ASSERT_FALSE(bound);
