@@ -74,7 +74,8 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
     std::unique_ptr<NatsLog> log;           // null: no history
     std::string stream;
     bool behind = true;
-    bool syncing = false;  // or about to
+    bool reordered = false;  // behind only as long as a message that was overtaken is missing
+    bool syncing = false;    // or about to
     bool again = false;
     TimePoint complete_at;  // while behind: when it surely was not
     TimePoint synced_at;
@@ -105,6 +106,7 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   // nats_sync.cpp
   void receive(const std::string& name, nats_wire::Received received);
   void take(const ChannelPtr& channel, nats_wire::Received received);
+  void settle_order(Channel& channel);
   void keep_waiting(const ChannelPtr& channel, nats_wire::Received received);
   void fall_behind(Channel& channel, TimePoint since);
   void start_sync(const ChannelPtr& channel);
@@ -112,8 +114,11 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   static awaitable<void> sync(std::shared_ptr<NatsCore> self, ChannelPtr channel);
   static awaitable<result<void>> sync_once(std::shared_ptr<NatsCore> self, ChannelPtr channel);
   void catch_up(Channel& channel, const nats_wire::StreamInfo& info, std::vector<nats_wire::Received> stored);
-  void take_waiting(Channel& channel, bool is_first);
-  void retry_sync(const ChannelPtr& channel);
+  void deliver_first(Channel& channel);
+  void tell_gap(const Channel& channel, const Position& position);
+  // What waits, as far as nothing is missing before it.
+  void take_waiting(Channel& channel);
+  void sync_in(Duration wait, const ChannelPtr& channel);
   void bound_log(Channel& channel, std::size_t before);
   static awaitable<result<void>> log_ready(std::shared_ptr<NatsCore> self, ChannelPtr channel);
 

@@ -61,14 +61,10 @@ void NatsLog::restart(const StreamInfo& info, std::vector<Received> stored, Time
 NatsLog::CaughtUp NatsLog::catch_up(const StreamInfo& info, std::vector<Received> stored, bool nothing_aged,
                                     TimePoint now, WallTime wall) {
   CaughtUp caught_up;
-  if (!is_same(info)) {
-    restart(info, std::move(stored), now, wall);
-    caught_up.lost = position();
-    return caught_up;
-  }
   auto begin = stored.begin();
+  while (begin != stored.end() && begin->sequence < last_) ++begin;
   const bool has_last = begin != stored.end() && begin->sequence == last_;
-  while (begin != stored.end() && begin->sequence <= last_) ++begin;
+  if (has_last) ++begin;
   const auto count = static_cast<std::size_t>(stored.end() - begin);
   // What is kept of a channel has no holes: when the last known is still there, so is all that came after it.
   const bool is_complete = has_last || (count <= limits_.size && (info.first <= last_ + 1 || nothing_aged));
@@ -101,6 +97,14 @@ NatsLog::Taken NatsLog::take(Received& received, TimePoint now) {
   append(std::move(received), now + limits_.lifetime);
   while (entries_.size() > limits_.size) drop_oldest();
   return Taken::next;
+}
+
+std::vector<NatsLog::Entry> NatsLog::entries_from(std::uint64_t sequence) const {
+  std::vector<Entry> found;
+  for (const auto& entry : entries_) {
+    if (entry.publication->offset >= sequence) found.push_back(entry);
+  }
+  return found;
 }
 
 std::optional<History> NatsLog::history(const std::optional<Position>& since, std::size_t size, TimePoint now) {

@@ -61,13 +61,14 @@ class NatsLog {
     std::vector<Entry> fresh;      // to deliver, in order
     std::optional<Position> lost;  // up to here something may be missing; tell that first
   };
-  // With what the stream has from last() on. `nothing_aged`: less time has passed since the log was surely complete
-  // than publications are kept.
+  // With what the same stream has from a last() on that may be some time ago. `nothing_aged`: less time has passed
+  // since the log was surely complete than publications are kept.
   [[nodiscard]] CaughtUp catch_up(const nats_wire::StreamInfo& info, std::vector<nats_wire::Received> stored,
                                   bool nothing_aged, TimePoint now, WallTime wall);
 
   // What has come by subscription. With next, the entry to deliver is newest().
   [[nodiscard]] Taken take(nats_wire::Received& received, TimePoint now);
+  [[nodiscard]] std::vector<Entry> entries_from(std::uint64_t sequence) const;
   [[nodiscard]] const Entry& newest() const noexcept { return entries_.back(); }
 
   // The answer to a subscriber that comes back. nullopt: this log does not reach as far as the stream may.

@@ -58,8 +58,11 @@ NatsOutgoing NatsPresence::heartbeat(bool is_new, bool is_last) const {
 void NatsPresence::beat() {
   const auto now = clock_.now();
   if (!nats_->is_connected()) return;
-  std::erase_if(others_,
-                [&](const auto& other) { return now - other.second > kMissedBeats * options_.alive_interval; });
+  std::vector<std::string> gone;
+  for (const auto& [gateway, heard] : others_) {
+    if (now - heard > kMissedBeats * options_.alive_interval) gone.push_back(gateway);
+  }
+  for (const auto& gateway : gone) forget(gateway);
   (void)nats_->publish(heartbeat(false, false));
   next_beat_ = now + options_.alive_interval;
   beat_.call_at(next_beat_, [weak = weak_from_this()] {
@@ -72,11 +75,16 @@ void NatsPresence::on_alive(const NatsMessage& message) {
   const auto alive = nats_wire::decode_alive(message.payload);
   if (!alive || alive->gateway == id_) return;
   if (alive->is_last) {
-    others_.erase(alive->gateway);
+    forget(alive->gateway);
     return;
   }
   others_[alive->gateway] = clock_.now();
   if (alive->is_new) (void)nats_->publish(heartbeat(false, false));
+}
+
+void NatsPresence::forget(const std::string& gateway) {
+  others_.erase(gateway);
+  for (const auto& question : questions_) question->waits_no_more_for(gateway);
 }
 
 void NatsPresence::add(NodeId node, const std::string& channel, Presence presence) {
@@ -142,10 +150,10 @@ awaitable<result<std::vector<Presence>>> NatsPresence::ask(std::shared_ptr<NatsP
     auto answer = nats_wire::decode_presence(reply.payload);
     if (!answer) return;
     for (auto& one : answer->present) question->present.push_back(std::move(one));
-    if (answer->is_last) question->missing.erase(answer->gateway);
-    if (question->missing.empty() && !question->is_open) question->timer.cancel();
+    if (answer->is_last) question->waits_no_more_for(answer->gateway);
   });
   const auto reply = message.reply;
+  self->questions_.insert(question);
   const auto sent = self->nats_->publish(std::move(message));
   if (sent && question->is_open) {
     auto waiting = question->timer.wait_until(settled);
@@ -157,6 +165,7 @@ awaitable<result<std::vector<Presence>>> NatsPresence::ask(std::shared_ptr<NatsP
     (void)co_await std::move(waiting);
   }
   self->nats_->forget(reply);
+  self->questions_.erase(question);
   if (!sent) co_return sent.error();
   co_return std::move(question->present);
 }

@@ -28,7 +28,13 @@ class NatsPresence : public std::enable_shared_from_this<NatsPresence> {
                NatsPresenceOptions options);
 
   void start();
-  void stop() { beat_.cancel(); }
+  void stop() {
+    beat_.cancel();
+    for (const auto& question : questions_) {
+      question->missing.clear();
+      question->timer.cancel();
+    }
+  }
   void on_status(bool connected);
   void add(NodeId node, const std::string& channel, Presence presence);
   void remove(const std::string& channel, const std::string& connection_id);
@@ -52,12 +58,17 @@ class NatsPresence : public std::enable_shared_from_this<NatsPresence> {
     std::vector<Presence> present;
     Timer timer;
     bool is_open = false;  // it may be that not all gateways are known yet
+    void waits_no_more_for(const std::string& gateway) {
+      missing.erase(gateway);
+      if (missing.empty() && !is_open) timer.cancel();
+    }
   };
 
   static awaitable<result<std::vector<Presence>>> ask(std::shared_ptr<NatsPresence> self, std::string channel);
   void answer(const NatsMessage& question);
   void on_alive(const NatsMessage& message);
   void beat();
+  void forget(const std::string& gateway);
   [[nodiscard]] NatsOutgoing heartbeat(bool is_new, bool is_last) const;
   [[nodiscard]] std::vector<Presence> here(const std::string& channel) const;
 
@@ -69,6 +80,7 @@ class NatsPresence : public std::enable_shared_from_this<NatsPresence> {
   const std::string id_ = random_id();
   std::map<std::string, std::map<std::string, There>> channels_;  // by connection
   std::map<std::string, TimePoint> others_;                       // gateways, and when each was heard last
+  std::set<std::shared_ptr<Question>> questions_;
   TimePoint connected_at_;
   TimePoint next_beat_;
   Timer beat_;

@@ -12,8 +12,7 @@ using nats_wire::StreamInfo;
 
 namespace {
 
-constexpr std::string_view kNotFound = "10059";     // JSStreamNotFoundErr
-constexpr std::string_view kOtherConfig = "10058";  // JSStreamNameExistErr
+constexpr std::string_view kNotFound = "10059";  // JSStreamNotFoundErr
 
 }  // namespace
 
@@ -41,14 +40,15 @@ awaitable<result<StreamInfo>> NatsStreams::open(std::shared_ptr<NatsStreams> sel
     const auto made = co_await std::move(making);
     if (!made) co_return made.error();
     info = nats_wire::parse_stream_info(*made);
+    if (!info) {  // another gateway may have made it at the same time: then nats-server sees a conflict
+      auto again = self->request("INFO", limits, {});
+      const auto theirs = co_await std::move(again);
+      if (!theirs) co_return theirs.error();
+      if (auto found = nats_wire::parse_stream_info(*theirs)) info = std::move(found);
+    }
   }
   if (!info) {
     self->epochs_.erase(name);
-    if (info.error().reason == kOtherConfig) {  // made meanwhile, by a gateway with other options
-      auto error = info.error();
-      error.message = fmt::format("{} ({})", error.message, name);
-      co_return error;
-    }
     co_return info.error();
   }
   if (!info->republishes) {

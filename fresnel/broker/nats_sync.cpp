@@ -22,6 +22,8 @@ constexpr std::size_t kMaxSyncing = 64;
 constexpr std::size_t kMaxWaiting = 4'096;
 constexpr std::size_t kMaxWaitingBytes = 16 * 1024 * 1024;
 constexpr auto kRetryWait = std::chrono::seconds(1);
+// nats-server republishes what two gateways publish at once in any order: the missing one may be about to come.
+constexpr auto kOvertakeWait = milliseconds(20);
 // A message from before the log is a hint that the stream was made anew: looked at no more often than this.
 constexpr auto kCheckInterval = std::chrono::seconds(1);
 
@@ -33,6 +35,7 @@ void NatsCore::receive(const std::string& name, Received received) {
   if (channel->log && received.stream == channel->stream) {
     if (channel->behind) {
       keep_waiting(channel, std::move(received));
+      if (channel->reordered) settle_order(*channel);
     } else {
       take(channel, std::move(received));
     }
@@ -57,9 +60,19 @@ void NatsCore::take(const ChannelPtr& channel, Received received) {
       return;
     case NatsLog::Taken::gap:
       fall_behind(*channel, clock_.now());
+      channel->reordered = true;
       keep_waiting(channel, std::move(received));
-      start_sync(channel);
+      sync_in(kOvertakeWait, channel);
   }
+}
+
+void NatsCore::settle_order(Channel& channel) {
+  const auto before = channel.log->bytes();
+  take_waiting(channel);
+  bound_log(channel, before);
+  if (!channel.waiting.empty()) return;
+  channel.behind = channel.reordered = false;
+  channel.retry = nullptr;
 }
 
 void NatsCore::keep_waiting(const ChannelPtr& channel, Received received) {
@@ -72,11 +85,13 @@ void NatsCore::keep_waiting(const ChannelPtr& channel, Received received) {
 }
 
 void NatsCore::fall_behind(Channel& channel, TimePoint since) {
+  channel.reordered = false;
   if (std::exchange(channel.behind, true)) return;
   channel.complete_at = since;
 }
 
 void NatsCore::start_sync(const ChannelPtr& channel) {
+  channel->reordered = false;
   fall_behind(*channel, clock_.now());
   if (!nats_->is_connected()) return;
   if (std::exchange(channel->syncing, true)) {
@@ -112,15 +127,15 @@ awaitable<void> NatsCore::sync(std::shared_ptr<NatsCore> self, ChannelPtr channe
   --self->syncing_;
   if (channel->failure && channel->log && self->nats_->is_connected()) {
     log::warn("NATS: the history of channel {} could not be read: {}", channel->name, channel->failure->message);
-    self->retry_sync(channel);
+    self->sync_in(kRetryWait, channel);
   }
   self->run_syncs();
   self->tell_if_back();
 }
 
-void NatsCore::retry_sync(const ChannelPtr& channel) {
+void NatsCore::sync_in(Duration wait, const ChannelPtr& channel) {
   channel->retry = std::make_unique<Timer>(home_, clock_);
-  channel->retry->call_at(clock_.now() + kRetryWait, [weak = weak_from_this(), of = std::weak_ptr(channel)] {
+  channel->retry->call_at(clock_.now() + wait, [weak = weak_from_this(), of = std::weak_ptr(channel)] {
     const auto self = weak.lock();
     const auto channel = of.lock();
     if (self && channel && channel->log && channel->behind && !channel->syncing) self->start_sync(channel);
@@ -147,53 +162,71 @@ void NatsCore::catch_up(Channel& channel, const StreamInfo& info, std::vector<Re
   auto& log = *channel.log;
   const auto now = clock_.now();
   const auto before = log.bytes();
-  const bool is_first = log.is_empty();
-  if (is_first) {
+  if (log.is_empty()) {
     log.restart(info, std::move(stored), now, clock_.wall_now());
+    deliver_first(channel);
+  } else if (!log.is_same(info)) {
+    log.restart(info, std::move(stored), now, clock_.wall_now());
+    tell_gap(channel, log.position());
   } else {
+    take_waiting(channel);  // a channel's newest may have pushed out of the stream what has come by subscription
     const auto& lifetime = log.limits().lifetime;
     const bool nothing_aged =
         now - channel.complete_at < lifetime - lifetime / 8 && info.bytes < options_.max_stream_bytes / 2;
-    auto caught_up = log.catch_up(info, std::move(stored), nothing_aged, now, clock_.wall_now());
-    if (caught_up.lost) {
-      log::warn("NATS: publications of channel {} are lost to its subscribers", channel.name);
-      const std::vector<NodeId> nodes(channel.nodes.begin(), channel.nodes.end());
-      hand_out(nodes, nullptr, [name = channel.name, position = *caught_up.lost](const Handlers& handlers) {
-        if (handlers.on_gap) handlers.on_gap(name, position);
-        return Delivery();
-      });
-    }
+    const auto caught_up = log.catch_up(info, std::move(stored), nothing_aged, now, clock_.wall_now());
+    if (caught_up.lost) tell_gap(channel, *caught_up.lost);
     for (const auto& entry : caught_up.fresh) deliver(channel, entry.publication, entry.id);
   }
   channel.behind = false;
   channel.synced_at = now;
-  take_waiting(channel, is_first);
+  take_waiting(channel);
+  if (!channel.waiting.empty()) {
+    fall_behind(channel, now);
+    channel.again = true;
+  }
   bound_log(channel, before);
 }
 
-// What came meanwhile. Before the first reading nothing was delivered: then also what has been read by now.
-void NatsCore::take_waiting(Channel& channel, bool is_first) {
+void NatsCore::tell_gap(const Channel& channel, const Position& position) {
+  log::warn("NATS: publications of channel {} are lost to its subscribers", channel.name);
+  const std::vector<NodeId> nodes(channel.nodes.begin(), channel.nodes.end());
+  hand_out(nodes, nullptr, [name = channel.name, position](const Handlers& handlers) {
+    if (handlers.on_gap) handlers.on_gap(name, position);
+    return Delivery();
+  });
+}
+
+// Nothing was delivered before the stream was read for the first time: what has come since the subscription is to be,
+// though it may have been read, too.
+void NatsCore::deliver_first(Channel& channel) {
   auto& log = *channel.log;
-  const auto read_to = log.last();
-  channel.waiting_bytes = 0;
-  auto waiting = std::exchange(channel.waiting, {});
+  std::map<std::uint64_t, NatsLog::Entry> first;
+  for (auto& received : channel.waiting) {
+    if (received.sequence > log.last()) continue;
+    received.publication.epoch = log.position().epoch;
+    channel.waiting_bytes -= received.publication.message.payload().size();
+    auto& entry = first[received.sequence];
+    entry.publication = std::make_shared<const Publication>(std::move(received.publication));
+    entry.id = received.id;
+  }
+  if (first.empty()) return;
+  std::erase_if(channel.waiting, [&](const Received& received) { return received.sequence <= log.last(); });
+  for (auto& entry : log.entries_from(first.begin()->first)) first[entry.publication->offset] = std::move(entry);
+  for (const auto& [sequence, entry] : first) deliver(channel, entry.publication, entry.id);
+}
+
+void NatsCore::take_waiting(Channel& channel) {
+  auto& log = *channel.log;
+  auto& waiting = channel.waiting;
+  std::stable_sort(waiting.begin(), waiting.end(),
+                   [](const Received& one, const Received& other) { return one.sequence < other.sequence; });
   while (!waiting.empty()) {
-    auto received = std::move(waiting.front());
-    waiting.pop_front();
-    if (is_first && received.sequence <= read_to) {
-      received.publication.epoch = log.position().epoch;
-      const auto id = received.id;
-      deliver(channel, std::make_shared<const Publication>(std::move(received.publication)), id);
-      continue;
-    }
-    const auto taken = log.take(received, clock_.now());
+    const auto size = waiting.front().publication.message.payload().size();
+    const auto taken = log.take(waiting.front(), clock_.now());
+    if (taken == NatsLog::Taken::gap) return;
     if (taken == NatsLog::Taken::next) deliver(channel, log.newest().publication, log.newest().id);
-    if (taken != NatsLog::Taken::gap) continue;
-    fall_behind(channel, clock_.now());
-    waiting.push_front(std::move(received));
-    channel.waiting = std::move(waiting);
-    channel.again = true;
-    return;
+    waiting.pop_front();
+    channel.waiting_bytes -= size;
   }
 }
 
