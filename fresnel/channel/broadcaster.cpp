@@ -89,8 +89,7 @@ class Broadcaster::Core : public std::enable_shared_from_this<Core> {
   Delivery on_control(const broker::Control& control);
   void on_status(bool connected);
   void on_gap(const std::string& name, const broker::Position& position);
-  [[nodiscard]] OutboundMessage replayed(State& channel, std::string_view name,
-                                         const broker::Publication& publication) const;
+  [[nodiscard]] OutboundMessage replayed(State& channel, std::string_view name, const broker::Publication& publication);
   [[nodiscard]] Error too_large() const;
   [[nodiscard]] OutboundMessage enveloped(std::string_view name, const broker::Publication& publication) const {
     return options_.envelope ? options_.envelope(name, publication) : publication.message;
@@ -103,6 +102,7 @@ class Broadcaster::Core : public std::enable_shared_from_this<Core> {
   std::unordered_map<std::string, std::set<std::string, std::less<>>> of_socket_;  // connection id -> channels
   std::uint64_t joins_ = 0;
   bool connected_ = true;
+  std::size_t replay_bytes_ = 0;  // made since all of them were forgotten
 };
 
 void Broadcaster::Core::join(broker::Broker& broker) {
@@ -278,13 +278,18 @@ result<Subscribed> Broadcaster::Core::admit(const SocketPtr& socket, const std::
 }
 
 OutboundMessage Broadcaster::Core::replayed(State& channel, std::string_view name,
-                                            const broker::Publication& publication) const {
+                                            const broker::Publication& publication) {
   auto& replays = channel.replays;
   if (channel.replays_epoch != publication.epoch) replays.clear();
   channel.replays_epoch = publication.epoch;
   const auto found = replays.find(publication.offset);
   if (found != replays.end()) return found->second;
   auto made = enveloped(name, publication);
+  replay_bytes_ += made.payload().size();
+  if (replay_bytes_ > options_.max_replay_bytes) {
+    for (auto& [other, state] : channels_) state.replays.clear();
+    replay_bytes_ = made.payload().size();
+  }
   replays.emplace(publication.offset, made);
   // A history's replay begins with its oldest: what is older than that is asked for no more.
   while (replays.size() > channel.options.history_size) replays.erase(replays.begin());

@@ -37,8 +37,9 @@ namespace fresnel::channel {
 struct BroadcasterOptions {
   std::size_t max_channels = 10'000;
   std::size_t max_channels_per_socket = 128;
-  std::size_t max_message = 1u << 20;  // bytes of a broadcast
-  std::size_t max_joining = 1024;      // publications that wait while a subscriber is given its history
+  std::size_t max_message = 1u << 20;        // bytes of a broadcast
+  std::size_t max_joining = 1024;            // publications that wait while a subscriber is given its history
+  std::size_t max_replay_bytes = 16u << 20;  // of envelopes kept for replays, of all channels; then they are made anew
   // What subscribers are sent for a publication; null: its message as it is. Made once for this thread's subscribers.
   std::function<net::OutboundMessage(std::string_view channel, const broker::Publication&)> envelope;
   // What subscribers are sent when the broker is away and when it has come back, each socket once; null: nothing.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -63,7 +64,12 @@ result<void> add_key(const GatewayOptions& options, websocket::JwtAuthentication
   const auto text = read_file(kOption, options.channel_jwt_key);
   if (!text) return text.error();
   const auto content = trim(*text);
-  const bool pem = content.starts_with("-----BEGIN");
+  // A public key with something in front of it must not become a secret that everybody knows.
+  const bool pem = content.find("-----BEGIN") != std::string_view::npos;
+  const auto printable = [](char c) { return c >= ' ' && c <= '~'; };
+  if (!pem && !std::all_of(content.begin(), content.end(), printable)) {
+    return invalid(kOption, options.channel_jwt_key, "expected a key in PEM, or a secret of printable characters");
+  }
   const auto key = pem ? websocket::JwtKey::from_pem(content) : websocket::JwtKey::from_secret(std::string(content));
   if (!key) return invalid(kOption, options.channel_jwt_key, key.error().message);
   (pem ? jwt.pem : jwt.secret) = std::string(content);

@@ -84,6 +84,10 @@ TEST_F(ChannelIdentity, ErrorsNameOptionAndFileAndNoToken) {
   EXPECT_THAT(error_of(options), Not(HasSubstr("distinctive")));
   holding("-----BEGIN PUBLIC KEY-----\nnone\n-----END PUBLIC KEY-----\n");
   EXPECT_THAT(error_of(options), HasSubstr("--channel-jwt-key: FILE: "));
+  holding("Bag Attributes\n-----BEGIN PUBLIC KEY-----\nnone\n-----END PUBLIC KEY-----\n" + std::string(40, 'x'));
+  EXPECT_THAT(error_of(options), HasSubstr("key")) << "no secret";
+  holding(std::string(40, '\x01'));
+  EXPECT_THAT(error_of(options), HasSubstr("expected a key in PEM, or a secret of printable characters"));
   options.channel_jwks = "https://issuer.example.com/keys";
   EXPECT_EQ(error_of(options), "expected one of --channel-jwks and --channel-jwt-key, got both");
 }

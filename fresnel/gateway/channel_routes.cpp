@@ -58,10 +58,22 @@ json::object described(const std::string& name, const channel::ChannelOptions& o
 
 std::string line_of(const json::object& object) { return json::serialize(object) + "\n"; }
 
+// What is wrong with the request, or 503 and 504 for what is wrong behind it, whatever status that had.
+int status_of(const Error& error) {
+  switch (error.code) {
+    case Errc::invalid_argument: return 400;
+    case Errc::forbidden: return 403;
+    case Errc::not_found: return 404;
+    case Errc::too_large: return 413;
+    case Errc::throttled: return 429;
+    case Errc::timeout: return 504;
+    default: return 503;
+  }
+}
+
 awaitable<int> respond_error(net::HttpExchange& exchange, const Error& error) {
-  const bool away = error.code == Errc::closed;  // the broker
   auto message = error.message;
-  co_return co_await respond_status(exchange, away ? 503 : http_status_of(error), std::move(message));
+  co_return co_await respond_status(exchange, status_of(error), std::move(message));
 }
 
 awaitable<int> respond_wrong_method(net::HttpExchange& exchange, std::string allowed) {

@@ -90,9 +90,9 @@ result<net::Endpoint> Gateway::Impl::start() {
   // What counts is the address, not the name that it was given by.
   shared_.loopback_listener = is_loopback_host(bound->host);
   shared_.ready = true;
-  for (const auto& worker : workers_) worker->run();
   log::info("listening on {} with {} threads, {} clusters", bound->to_string(), workers_.size(),
             shared_.clusters.entries().size());
+  for (const auto& worker : workers_) worker->run();
   return bound;
 }
 
@@ -107,6 +107,8 @@ result<void> Gateway::Impl::start_channels() {
     nats.servers = options.broker;
     nats.credentials_file = options.broker_credentials;
     nats.ca_file = options.broker_ca_file;
+    nats.prefix = options.broker_prefix;
+    nats.replicas = static_cast<int>(options.broker_replicas);
     if (options.broker_wait) nats.on_disconnect = broker::NatsBrokerOptions::OnDisconnect::wait;
     try {
       shared_.channels.broker = std::make_unique<broker::NatsBroker>(home, shared_.clock, std::move(nats));

@@ -114,6 +114,22 @@ Expectation apply_broker(std::string_view text, GatewayOptions& options) {
   return std::nullopt;
 }
 
+Expectation apply_broker_prefix(std::string_view text, GatewayOptions& options) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+  });
+  if (!plain || text.empty()) return "letters, digits and -";
+  options.broker_prefix = std::string(text);
+  return std::nullopt;
+}
+
+Expectation apply_broker_replicas(std::string_view text, GatewayOptions& options) {
+  const auto replicas = parse_number(text);
+  if (!replicas || *replicas == 0 || *replicas > 5) return "a number from 1 to 5";
+  options.broker_replicas = static_cast<unsigned>(*replicas);
+  return std::nullopt;
+}
+
 Expectation apply_jwks(std::string_view text, GatewayOptions& options) {
   if (!text.starts_with("https://") && !text.starts_with("http://")) {
     return "an address such as https://issuer.example.com/.well-known/jwks.json";
@@ -129,7 +145,7 @@ Expectation apply_text(std::string_view text, GatewayOptions& options) {
   return std::nullopt;
 }
 
-constexpr std::size_t kOptions = 28;
+constexpr std::size_t kOptions = 30;
 
 const std::array<Setting, kOptions>& settings() {
   using Options = GatewayOptions;
@@ -181,6 +197,11 @@ const std::array<Setting, kOptions>& settings() {
        &apply_text<&Options::broker_credentials>},
       {{"broker-ca-file", "FILE", "Authority of the NATS servers' certificates, in PEM"},
        &apply_text<&Options::broker_ca_file>},
+      {{"broker-prefix", "TEXT",
+        "What the NATS subjects and streams of this installation begin with (default: fresnel)"},
+       &apply_broker_prefix},
+      {{"broker-replicas", "N", "Servers of a NATS cluster that keep each history (default: 1)"},
+       &apply_broker_replicas},
       {{"broker-wait", "", "While NATS is away let publishers wait for it instead of failing at once"},
        [](std::string_view text, Options& o) { return apply_bool(text, o.broker_wait); }},
       {{"api-tokens", "FILE", "Tokens of the back ends that may use /api, one a line (default: no /api)"},

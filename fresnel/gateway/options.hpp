@@ -55,6 +55,8 @@ struct GatewayOptions {
   std::vector<std::string> broker;                  // nats:// addresses; none: this gateway alone
   std::string broker_credentials;                   // file with a user's JWT and seed
   std::string broker_ca_file;                       // PEM
+  std::string broker_prefix = "fresnel";            // of subjects and streams there
+  unsigned broker_replicas = 1;                     // of a stream, in a cluster of servers
   bool broker_wait = false;                         // publishers wait while the broker is away
   std::string api_tokens;                           // file with a token a line, for /api; empty: no /api
 };

@@ -61,34 +61,44 @@ class Inflater {
   Inflater& operator=(const Inflater&) = delete;
 
   void reset() { inflateReset(&stream_); }
-  // Appends to `out`, up to `limit` bytes in all. False when `in` is no deflate data.
+  // Appends to `out`, up to `limit` bytes in all. False when `in` is no deflate data, or begins anew too often.
   bool feed(std::string_view in, std::string& out, std::size_t limit) {
     stream_.next_in = bytes_of(in);
     stream_.avail_in = static_cast<uInt>(in.size());
-    while (out.size() < limit) {
-      const std::size_t before = out.size();
-      out.resize(std::min(limit, before + std::max<std::size_t>(4096, before)));
-      stream_.next_out = bytes_of(std::string_view(out).substr(before));
-      stream_.avail_out = static_cast<uInt>(out.size() - before);
-      const int done = inflate(&stream_, Z_SYNC_FLUSH);
-      const bool full = stream_.avail_out == 0;
-      out.resize(out.size() - stream_.avail_out);
-      if (done == Z_STREAM_END) {  // a last block, which others may follow (RFC 7692 section 7.2.3.5)
-        if (stream_.avail_in == 0) return true;
-        go_on_behind(out);
-        continue;
-      }
-      if (done != Z_OK && done != Z_BUF_ERROR) return false;
-      if (!full) return stream_.avail_in == 0;
-    }
-    return true;
+    std::size_t size = out.size();
+    const bool valid = inflate_all(out, size, limit);
+    out.resize(size);
+    return valid;
   }
 
  private:
+  // A last block that others follow costs some microseconds and two bytes: no compressor needs many.
+  static constexpr int kMaxLastBlocks = 256;
+
+  // `size` of `out` is used; the rest is room.
+  bool inflate_all(std::string& out, std::size_t& size, std::size_t limit) {
+    for (int last_blocks = 0;;) {
+      if (size >= limit) return true;
+      if (size == out.size()) out.resize(std::min(limit, size + std::max<std::size_t>(4096, size)));
+      stream_.next_out = bytes_of(std::string_view(out).substr(size));
+      stream_.avail_out = static_cast<uInt>(out.size() - size);
+      const int done = inflate(&stream_, Z_SYNC_FLUSH);
+      size = out.size() - stream_.avail_out;
+      if (done == Z_STREAM_END) {  // RFC 7692 section 7.2.3.5
+        if (stream_.avail_in == 0) return true;
+        if (++last_blocks > kMaxLastBlocks) return false;
+        go_on_behind(std::string_view(out).substr(0, size));
+        continue;
+      }
+      if (done != Z_OK && done != Z_BUF_ERROR) return false;
+      if (stream_.avail_out > 0) return stream_.avail_in == 0;
+    }
+  }
+
   // What has been inflated can still be referred to.
-  void go_on_behind(const std::string& out) {
+  void go_on_behind(std::string_view out) {
     constexpr std::size_t kWindow = 32u << 10;
-    const auto window = std::string_view(out).substr(out.size() - std::min(out.size(), kWindow));
+    const auto window = out.substr(out.size() - std::min(out.size(), kWindow));
     inflateReset(&stream_);
     inflateSetDictionary(&stream_, bytes_of(window), static_cast<uInt>(window.size()));
   }

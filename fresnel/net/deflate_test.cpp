@@ -85,6 +85,9 @@ TEST(Deflate, BlocksMayFollowALastOne) {
   const std::string five_from_five_back("\x02\x13\x00", 3);
   EXPECT_EQ(inflated(hello + five_from_five_back), "HelloHello");
   EXPECT_EQ(inflated(hello + "\xFF\xFF\xFF"), "no deflate data");
+  std::string many;
+  for (int i = 0; i < 1000; ++i) many += std::string("\x03\x00", 2);
+  EXPECT_EQ(inflated(many), "no deflate data") << "each costs more than its two bytes";
 }
 
 }  // namespace

@@ -135,7 +135,9 @@ class OutboundQueue::Core : public std::enable_shared_from_this<Core> {
   void close() noexcept;
   asio::steady_timer& begin_drain();
   [[nodiscard]] std::size_t bytes() const noexcept { return (backlog_ ? backlog_->bytes() : 0) + ciphertext(); }
-  [[nodiscard]] std::size_t ciphertext() const noexcept { return socket.tls() ? socket.tls()->pending() : 0; }
+  [[nodiscard]] std::size_t ciphertext() const noexcept {
+    return socket.tls() != nullptr && phase != Phase::failed ? socket.tls()->pending() : 0;
+  }
 
   ServerSocket socket;
   std::string leftover;

@@ -1,5 +1,6 @@
-// A server's end of a connection: TCP, or TLS over it. It can be used wherever a TCP socket can; reading, writing and
-// shutdown() go through TLS where there is any.
+// A server's end of a connection: TCP, or TLS over it. It can be used wherever a TCP socket can; reading, writing,
+// shutdown() and close() go through TLS where there is any. (Not through a reference to the TCP socket: TLS reads and
+// writes the descriptor by itself, which must not be closed behind its back.)
 //
 // Thread safety: one thread, that of its executor.
 #pragma once
@@ -43,6 +44,7 @@ class ServerSocket : public asio::ip::tcp::socket {
   auto async_handshake(Token&& token) {
     enum class Step { begin, shake };
     auto operation = [this, step = Step::begin](auto& self, error_code error = {}) mutable {
+      if (!error && !is_open()) error = asio::error::bad_descriptor;
       if (error) return self.complete(error);
       if (step == Step::begin) {  // never inline
         step = Step::shake;
@@ -89,6 +91,7 @@ class ServerSocket : public asio::ip::tcp::socket {
         asio::post(get_executor(), std::move(self));
         return;
       }
+      if (!error && !tls_) error = asio::error::bad_descriptor;  // closed since
       // Ciphertext of before first, then a record of this, and all of it before the next.
       if (!error) error = tls_->flush();
       if (!error && step == Step::write) {
@@ -117,6 +120,11 @@ class ServerSocket : public asio::ip::tcp::socket {
   void shutdown(shutdown_type what, error_code& error) noexcept {
     if (tls_ && what != shutdown_receive && is_open()) tls_->end();
     Tcp::shutdown(what, error);
+  }
+
+  void close(error_code& error) noexcept {
+    tls_.reset();
+    Tcp::close(error);
   }
 
  private:

@@ -21,6 +21,9 @@ namespace {
 
 using asio::ssl::context;
 
+constexpr std::size_t kMaxPending = 256u << 10;  // bytes of ciphertext; writers keep far below
+constexpr std::size_t kMaxKept = 4u << 10;       // bytes of memory that an idle session keeps for ciphertext
+
 Error failure(std::string_view what, const error_code& failed) {
   return {Errc::tls_failed, std::string(what) + ": " + failed.message()};
 }
@@ -122,9 +125,11 @@ std::size_t TlsSession::read(void* out, std::size_t size, error_code& error) {
   std::size_t received = 0;
   const int done = SSL_read_ex(ssl_, out, size, &received);
   error = done == 1 ? error_code() : outcome_of(done);
-  // What reading may have to answer (an update of keys) goes with the next flush at the latest.
+  // What reading may have to answer (an update of keys) goes with the next flush at the latest; a peer that asks for
+  // more and more of it and takes nothing is dropped.
   if (pending() > 0) (void)flush();
-  return received;
+  if (pending() > kMaxPending) error = asio::error::no_buffer_space;
+  return error ? 0 : received;
 }
 
 bool TlsSession::has_decrypted() const noexcept { return SSL_pending(ssl_) > 0; }
@@ -150,10 +155,24 @@ error_code TlsSession::flush() {
     if (sent < 0) return {errno, boost::system::system_category()};
     sent_ += static_cast<std::size_t>(sent);
     if (sent_ < size) continue;
-    (void)BIO_reset(out_);
     sent_ = 0;
+    give_back_memory();
   }
   return {};
+}
+
+// OpenSSL's memory grows with the largest burst, and would stay so.
+void TlsSession::give_back_memory() {
+  BUF_MEM* memory = nullptr;
+  BIO_get_mem_ptr(out_, &memory);
+  if (memory->max <= kMaxKept) {
+    (void)BIO_reset(out_);
+    return;
+  }
+  BIO* const fresh = BIO_new(BIO_s_mem());
+  if (fresh == nullptr) throw std::bad_alloc();
+  SSL_set0_wbio(ssl_, fresh);  // frees the other
+  out_ = fresh;
 }
 
 std::size_t TlsSession::pending() const noexcept { return BIO_ctrl_pending(out_) - sent_; }

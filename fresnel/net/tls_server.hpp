@@ -59,6 +59,7 @@ class TlsSession {
   friend class TlsServer;
   TlsSession(ssl_ctx_st* context, int socket);
   [[nodiscard]] error_code outcome_of(int done);
+  void give_back_memory();
 
   const int socket_;
   ssl_st* ssl_;
