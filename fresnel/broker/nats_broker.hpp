@@ -9,7 +9,8 @@
 // and once, as far as the history reaches (else on_gap), and then on_status(true). Publishers may try from when it is
 // back. What is published with on_disconnect = wait is sent again under the same name until it is confirmed or
 // publish_timeout is over: JetStream stores it once. Without a history a message is sent once; when the connection goes
-// before it has come back, that is an error, and it may have been delivered.
+// before it has come back, that is an error, and it may have been delivered. Then, too, the order is the same only for
+// what one gateway has published.
 //
 // History. Its epoch is the stream's time of creation, its offset the stream's sequence: ascending, not without gaps.
 // `recovered` may be false though nothing was lost, when the position is of a message that is no longer kept. All nodes
