@@ -43,7 +43,7 @@ class Forwarder {
     }
     sockets_.clear();
   }
-  void mend() { is_cut_ = false; }
+  void mend() { is_cut_ = is_stalled_ = false; }
   // From now on nothing passes to the gateway; its connection stays open.
   void stall() { is_stalled_ = true; }
 

@@ -187,6 +187,35 @@ TEST_F(NatsBrokerTest, HistoryClosesAGatewaysGapAsFarAsItReaches) {
   EXPECT_THAT(a.gaps, IsEmpty());
 }
 
+// It is stored, the answer does not arrive, the connection goes: sent again, it is known by its name.
+TEST_F(NatsBrokerTest, APublicationWhoseAnswerIsLostIsStoredOnce) {
+  test::NatsServer server;
+  test::Forwarder forwarder(io_, server.port());
+  Gateway a(io_, patient(forwarder.url()));
+  Gateway b(io_, quick(server.url()));
+  b->subscribe("news", kKept);
+  for (auto* gateway : {&a, &b}) gateway->wait_for_status(true);
+  ASSERT_TRUE(a.publish("news", "1", kKept).has_value());
+  forwarder.stall();
+  bool done = false;
+  const auto publish_second = [&]() -> awaitable<void> {
+    Publication publication{OutboundMessage::text("2"), {}, 0, {}};
+    auto publishing = a->publish("news", std::move(publication), kKept);
+    const auto published = co_await std::move(publishing);
+    EXPECT_TRUE(published.has_value());
+    done = true;
+  };
+  asio::co_spawn(io_, publish_second(), asio::detached);
+  run_until(io_, [&] { return b.told.size() == 2; });
+  forwarder.cut();
+  a.wait_for_status(false);
+  forwarder.mend();
+  run_until(io_, [&] { return done; });
+  ASSERT_TRUE(a.publish("news", "3", kKept).has_value());
+  run_until(io_, [&] { return b.told.back() == "3"; });
+  EXPECT_THAT(b.told, ElementsAre("1", "2", "3"));
+}
+
 // A quiet channel has lost nothing, however much was published to others.
 TEST_F(NatsBrokerTest, AQuietChannelHasNoGap) {
   test::NatsServer server;
