@@ -2,7 +2,10 @@
 #include "fresnel/net/tls_server.hpp"
 
 #include <gmock/gmock.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <array>
 #include <optional>
 
 #include "fresnel/net/curl_client.hpp"
@@ -181,6 +184,52 @@ TEST_F(TlsServerTest, AWebSocketEndsWithItsCloseHandshake) {
     } while (end);
   });
   EXPECT_EQ(end.error().status, 4000) << "behind everything that was sent before";
+}
+
+TEST_F(TlsServerTest, AnAbortDropsWhatWaitsAsCiphertext) {
+  start();
+  connect();
+  ASSERT_TRUE(stream_);
+  ASSERT_NE(socket_->send(std::string(8u << 20, 'l')), SendStatus::closed);
+  io_.restart();
+  io_.poll();  // as much as the kernel takes
+  socket_->abort();
+  result<Message> end;
+  run(io_, [&]() -> awaitable<void> {
+    auto reading = stream_->read();
+    end = co_await std::move(reading);
+  });
+  EXPECT_EQ(end.error().status, 1006);
+}
+
+// TLS uses the descriptor's number itself: once the socket is closed another connection may have that.
+TEST_F(TlsServerTest, AClosedSocketTouchesNoOtherThatGetsItsDescriptor) {
+  const auto tls = TlsServer::make(options_).value();
+  asio::ip::tcp::acceptor acceptor(io_, {asio::ip::make_address("127.0.0.1"), 0});
+  asio::ip::tcp::socket peer(io_);
+  peer.connect(acceptor.local_endpoint());
+  ServerSocket socket(acceptor.accept(), *tls);
+  const int descriptor = socket.native_handle();
+  const std::string text = "text";
+  std::array<char, 16> into{};
+  std::vector<error_code> outcomes;
+  socket.async_handshake([&](error_code error) { outcomes.push_back(error); });
+  socket.async_write_some(asio::buffer(text), [&](error_code error, std::size_t) { outcomes.push_back(error); });
+  error_code ignored;
+  socket.close(ignored);
+  std::array<int, 2> pair{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair.data()), 0);
+  ASSERT_TRUE(pair[0] == descriptor || pair[1] == descriptor);
+  const int other = pair[0] == descriptor ? pair[1] : pair[0];
+  ASSERT_EQ(::send(other, "another's", 9, 0), 9);
+  io_.restart();
+  io_.poll();
+  EXPECT_EQ(outcomes.size(), 2u);
+  for (const auto& outcome : outcomes) EXPECT_EQ(outcome, asio::error::bad_descriptor);
+  EXPECT_EQ(::recv(other, into.data(), into.size(), 0), -1) << "nothing was written";
+  EXPECT_EQ(::recv(descriptor, into.data(), into.size(), 0), 9) << "nothing was read";
+  ::close(pair[0]);
+  ::close(pair[1]);
 }
 
 TEST_F(TlsServerTest, WhoSpeaksNoTlsIsDropped) {

@@ -57,11 +57,13 @@ class Gateways : public GatewayTest {
   HttpReply post(const std::string& url, const std::string& body) {
     return http({.method = "POST", .url = url, .headers = {"Authorization: Bearer of-the-shop"}, .body = body});
   }
-  // Connecting to NATS goes on beside the gateway's start.
+  // Connecting to NATS goes on beside the gateway's start: until it is done, asking is answered at once.
   void wait_for_nats(const std::string& url) {
-    const auto connected = [&] { return post(url + "/api/broadcast", R"({"data":"ready?"})").status == 200; };
-    for (int attempts = 0; attempts < 1000 && !connected(); ++attempts) {
+    HttpReply reply;
+    for (int attempts = 0; reply.status != 200 && attempts < 5000; ++attempts) {
+      reply = post(url + "/api/broadcast", R"({"data":"ready?"})");
     }
+    ASSERT_EQ(reply.status, 200) << reply.body;
   }
 
   NatsServer nats_;
@@ -72,8 +74,11 @@ class Gateways : public GatewayTest {
 };
 
 TEST_F(Gateways, AreOneForChannelsPresenceAndControls) {
+  options_.broker_wait = true;
   start_both();
-  for (const auto& url : {url_, other_url_}) wait_for_nats(url);
+  for (const auto& url : {url_, other_url_}) {  // completes once NATS is there
+    EXPECT_EQ(post(url + "/api/broadcast", R"({"data":"ready?"})").status, 200);
+  }
   const auto ada = subscribe(url_, "ada");
   const auto position = until(*ada, "subscribed").at("position");
   const auto bob = subscribe(other_url_, "bob");

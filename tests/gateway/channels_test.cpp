@@ -3,7 +3,6 @@
 #include <boost/json/serialize.hpp>
 
 #include "fresnel/base/base64url.hpp"
-#include "fresnel/net/tls_testing.hpp"
 #include "tests/gateway/fixture.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -166,38 +165,6 @@ TEST_F(Channels, WithoutUsersOnlyThisMachineMayConnect) {
   EXPECT_EQ(say(*socket, R"({"type":"subscribe","channel":"chat:1"})").at("code"), "forbidden")
       << "nobody in particular is not among ada";
   EXPECT_EQ(open("/channels", {{"host", "rebound.example.com"}}).error().status, 401);
-}
-
-TEST_F(Channels, WithTlsAClientCertificateNamesItsUser) {
-  const net::testing::Authority authority("trusted");
-  const auto identity = authority.issue("server", "IP:127.0.0.1");
-  options_.tls_cert_file = file("server.crt", identity.cert_pem);
-  options_.tls_private_key_file = file("server.key", identity.key_pem);
-  options_.client_ca_file = file("authority.crt", authority.pem());
-  start(options_);
-  const auto https = "https" + url_.substr(4);
-  EXPECT_EQ(http({.url = https + "/healthz", .ca_file = options_.client_ca_file}).body, "ok\n");
-  const auto connect_as = [&](const net::testing::Identity& client) {
-    net::DialRequest request;
-    request.url = https + "/channels";
-    net::TlsOptions tls;
-    tls.ca_pem = authority.pem();
-    tls.client_cert_pem = client.cert_pem;
-    tls.client_key_pem = client.key_pem;
-    request.tls = std::make_shared<net::TlsOptions>(tls);
-    result<std::unique_ptr<net::MessageStream>> opened = Error{};
-    net::testing::run(io_, [&]() -> awaitable<void> {
-      auto dialling = dialer_.dial(request);
-      opened = co_await std::move(dialling);
-    });
-    return opened;
-  };
-  const auto ada = connect_as(authority.issue("ada")).value();
-  EXPECT_EQ(say(*ada, R"({"type":"subscribe","channel":"chat:1"})").at("type"), "subscribed");
-  EXPECT_EQ(say(*connect_as(authority.issue("eve")).value(), R"({"type":"subscribe","channel":"chat:1"})").at("code"),
-            "forbidden");
-  EXPECT_EQ(connect_as({}).error().status, 401);
-  EXPECT_EQ(http({.url = url_ + "/healthz"}).status, 0) << "no plain HTTP beside it";
 }
 
 TEST_F(Channels, WithoutChannelsOrTokensThereIsNothing) {

@@ -125,9 +125,10 @@ void GatewayTest::start(gateway::GatewayOptions options) {
   add(context("arn:aws:eks:eu:1:cluster/prod", upstream_.url()));
   entries.push_back({"broken", "c", "https://c", Error{Errc::invalid_argument, "context broken: no such user"}});
   const std::string base = options.base_url;
+  const std::string scheme = options.tls_cert_file.empty() ? "http://" : "https://";
   gateway_ = std::make_unique<gateway::Gateway>(std::move(options), gateway::Clusters(std::move(entries)));
   endpoint_ = gateway_->start().value();
-  url_ = "http://127.0.0.1:" + std::to_string(endpoint_.port) + base;
+  url_ = scheme + "127.0.0.1:" + std::to_string(endpoint_.port) + base;
 }
 
 HttpReply GatewayTest::ask(std::string method, std::string path, std::vector<std::string> headers, std::string body) {
@@ -136,6 +137,7 @@ HttpReply GatewayTest::ask(std::string method, std::string path, std::vector<std
   call.url = url_ + path;
   call.headers = std::move(headers);
   call.body = std::move(body);
+  call.ca_file = ca_file_;
   return http(call);
 }
 
@@ -145,6 +147,7 @@ result<std::unique_ptr<net::MessageStream>> GatewayTest::open(std::string path, 
   request.url = "ws" + url_.substr(4) + path;
   request.headers = std::move(headers);
   request.protocols = std::move(protocols);
+  request.tls = tls_;
   result<std::unique_ptr<net::MessageStream>> opened = Error{};
   net::testing::run(io_, [&]() -> awaitable<void> {
     auto dialling = dialer_.dial(request);

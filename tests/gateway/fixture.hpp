@@ -115,6 +115,8 @@ class GatewayTest : public testing::Test {
   std::unique_ptr<gateway::Gateway> gateway_;
   net::Endpoint endpoint_;
   std::string url_;
+  std::string ca_file_;                              // for https: whom the test's clients trust
+  std::shared_ptr<const net::TlsOptions> tls_ = {};  // the same for WebSockets
 };
 
 }  // namespace fresnel::test
