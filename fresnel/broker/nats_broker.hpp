@@ -4,13 +4,14 @@
 //   NatsBroker broker(io.get_executor(), clock, {.servers = {"nats://nats.example:4222"}});
 //   channel::Broadcaster broadcaster(io.get_executor(), broker, {.manager = &manager});
 //
-// Delivery, beyond what broker.hpp says. A confirmed publication to a channel with a history is on the server's disk.
-// While NATS is away, what nodes have subscribed to stands; after its return they are given what they missed, in order
-// and once, as far as the history reaches (else on_gap), and then on_status(true). Publishers may try from when it is
-// back. What is published with on_disconnect = wait is sent again under the same name until it is confirmed or
-// publish_timeout is over: JetStream stores it once. Without a history a message is sent once; when the connection goes
-// before it has come back, that is an error, and it may have been delivered. Then, too, the order is the same only for
-// what one gateway has published.
+// Delivery, beyond what broker.hpp says. A confirmed publication to a channel with a history is with the server, and
+// outlives it; its disk has it some time later (its sync_interval), in a cluster the other servers at once. While NATS
+// is away, what nodes have subscribed to stands; after its return they are given what they missed, in order and once,
+// as far as the history reaches (else on_gap), and then on_status(true). Publishers may try from when it is back. What
+// is published with on_disconnect = wait is sent again under the same name until it is confirmed, as long as JetStream
+// would know it again (the history's lifetime, two minutes at most) and publish_timeout lasts: it is stored once.
+// Without a history a message is sent once; when the connection goes before it has come back, that is an error, and it
+// may have been delivered. Then, too, the order is the same only for what one gateway has published.
 //
 // History. Its epoch is the stream's time of creation, its offset the stream's sequence: ascending, not without gaps.
 // `recovered` may be false though nothing was lost, when the position is of a message that is no longer kept. All nodes

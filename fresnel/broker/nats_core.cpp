@@ -198,7 +198,10 @@ void NatsCore::tell_if_back() {
 
 void NatsCore::on_lost(NatsConnection::SubscriptionId id) {
   const auto found = by_subscription_.find(id);
-  if (found == by_subscription_.end()) return;
+  if (found == by_subscription_.end()) {
+    log::warn("NATS: messages between the gateways came faster than they were taken; some are lost");
+    return;
+  }
   log::warn("NATS: messages of channel {} came faster than they were taken", found->second);
   const auto channel = find(found->second);
   if (!channel || !channel->log) return;

@@ -113,12 +113,13 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   void run_syncs();
   static awaitable<void> sync(std::shared_ptr<NatsCore> self, ChannelPtr channel);
   static awaitable<result<void>> sync_once(std::shared_ptr<NatsCore> self, ChannelPtr channel);
-  void catch_up(Channel& channel, const nats_wire::StreamInfo& info, std::vector<nats_wire::Received> stored);
+  void catch_up(Channel& channel, const nats_wire::StreamInfo& info, nats_wire::Stored stored);
   void deliver_first(Channel& channel);
   void tell_gap(const Channel& channel, const Position& position);
   // What waits, as far as nothing is missing before it.
   void take_waiting(Channel& channel);
   void sync_in(Duration wait, const ChannelPtr& channel);
+  void check_in(Duration wait, const ChannelPtr& channel);
   void bound_log(Channel& channel, std::size_t before);
   static awaitable<result<void>> log_ready(std::shared_ptr<NatsCore> self, ChannelPtr channel);
 

@@ -6,6 +6,7 @@
 namespace fresnel::broker {
 
 using nats_wire::Received;
+using nats_wire::Stored;
 using nats_wire::StreamInfo;
 
 TimePoint NatsLog::end_of(const Received& received, TimePoint now, WallTime wall) const {
@@ -42,7 +43,8 @@ void NatsLog::shrink(std::size_t bytes) {
   }
 }
 
-void NatsLog::restart(const StreamInfo& info, std::vector<Received> stored, TimePoint now, WallTime wall) {
+void NatsLog::restart(const StreamInfo& info, Stored read, TimePoint now, WallTime wall) {
+  auto& stored = read.messages;
   entries_.clear();
   bytes_ = 0;
   shrunk_ = false;
@@ -50,6 +52,7 @@ void NatsLog::restart(const StreamInfo& info, std::vector<Received> stored, Time
   // The stream drops a channel's oldest message for its number only when there are more than a history has; else what
   // is missing is older than the oldest message of the whole stream.
   floor_ = stored.size() > limits_.size ? 0 : info.first - 1;
+  if (read.truncated) floor_ = stored.empty() ? info.last : stored.front().sequence - 1;
   last_ = info.last;
   for (auto& received : stored) {
     const auto until = end_of(received, now, wall);
@@ -58,8 +61,9 @@ void NatsLog::restart(const StreamInfo& info, std::vector<Received> stored, Time
   while (entries_.size() > limits_.size) drop_oldest();
 }
 
-NatsLog::CaughtUp NatsLog::catch_up(const StreamInfo& info, std::vector<Received> stored, bool nothing_aged,
-                                    TimePoint now, WallTime wall) {
+NatsLog::CaughtUp NatsLog::catch_up(const StreamInfo& info, Stored read, bool nothing_aged, TimePoint now,
+                                    WallTime wall) {
+  auto& stored = read.messages;
   CaughtUp caught_up;
   auto begin = stored.begin();
   while (begin != stored.end() && begin->sequence < last_) ++begin;
@@ -67,7 +71,8 @@ NatsLog::CaughtUp NatsLog::catch_up(const StreamInfo& info, std::vector<Received
   if (has_last) ++begin;
   const auto count = static_cast<std::size_t>(stored.end() - begin);
   // What is kept of a channel has no holes: when the last known is still there, so is all that came after it.
-  const bool is_complete = has_last || (count <= limits_.size && (info.first <= last_ + 1 || nothing_aged));
+  const bool nothing_dropped = !read.truncated && count <= limits_.size;
+  const bool is_complete = has_last || (nothing_dropped && (info.first <= last_ + 1 || nothing_aged));
   if (!is_complete) {
     entries_.clear();
     bytes_ = 0;
@@ -123,8 +128,9 @@ std::optional<History> NatsLog::history(const std::optional<Position>& since, st
   return history;
 }
 
-History history_of(const StreamInfo& info, std::vector<Received> stored, HistoryLimits limits,
-                   const std::optional<Position>& since, TimePoint now, WallTime wall) {
+History history_of(const StreamInfo& info, Stored read, HistoryLimits limits, const std::optional<Position>& since,
+                   TimePoint now, WallTime wall) {
+  auto& stored = read.messages;
   NatsLog log(limits);
   // The position itself may be there still: then nothing after it is missing.
   const bool has_since =
@@ -132,7 +138,7 @@ History history_of(const StreamInfo& info, std::vector<Received> stored, History
       std::any_of(stored.begin(), stored.end(), [&](const Received& one) { return one.sequence == since->offset; });
   const bool nothing_left = stored.empty();
   for (auto& received : stored) received.stored_at.reset();  // it is there: however our clock differs
-  log.restart(info, std::move(stored), now, wall);
+  log.restart(info, std::move(read), now, wall);
   auto history = *log.history(since, limits.size, now);
   if (has_since) history.recovered = true;
   // A position from another gateway that had nothing to tell may be ahead of the channel's last message.

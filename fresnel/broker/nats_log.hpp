@@ -54,8 +54,7 @@ class NatsLog {
   }
 
   // Begins anew with all that the stream has of this channel.
-  void restart(const nats_wire::StreamInfo& info, std::vector<nats_wire::Received> stored, TimePoint now,
-               WallTime wall);
+  void restart(const nats_wire::StreamInfo& info, nats_wire::Stored stored, TimePoint now, WallTime wall);
 
   struct CaughtUp {
     std::vector<Entry> fresh;      // to deliver, in order
@@ -63,8 +62,8 @@ class NatsLog {
   };
   // With what the same stream has from a last() on that may be some time ago. `nothing_aged`: less time has passed
   // since the log was surely complete than publications are kept.
-  [[nodiscard]] CaughtUp catch_up(const nats_wire::StreamInfo& info, std::vector<nats_wire::Received> stored,
-                                  bool nothing_aged, TimePoint now, WallTime wall);
+  [[nodiscard]] CaughtUp catch_up(const nats_wire::StreamInfo& info, nats_wire::Stored stored, bool nothing_aged,
+                                  TimePoint now, WallTime wall);
 
   // What has come by subscription. With next, the entry to deliver is newest().
   [[nodiscard]] Taken take(nats_wire::Received& received, TimePoint now);
@@ -92,8 +91,7 @@ class NatsLog {
 };
 
 // What a stream has of a channel, as the answer to who asks for it and no log is kept of the channel here.
-[[nodiscard]] History history_of(const nats_wire::StreamInfo& info, std::vector<nats_wire::Received> stored,
-                                 HistoryLimits limits, const std::optional<Position>& since, TimePoint now,
-                                 WallTime wall);
+[[nodiscard]] History history_of(const nats_wire::StreamInfo& info, nats_wire::Stored stored, HistoryLimits limits,
+                                 const std::optional<Position>& since, TimePoint now, WallTime wall);
 
 }  // namespace fresnel::broker

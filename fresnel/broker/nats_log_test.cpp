@@ -31,9 +31,10 @@ Received message(std::uint64_t sequence, std::uint64_t previous = 0) {
   return received;
 }
 
-std::vector<Received> messages(const std::vector<std::uint64_t>& sequences) {
-  std::vector<Received> all;
-  for (const auto sequence : sequences) all.push_back(message(sequence));
+nats_wire::Stored messages(const std::vector<std::uint64_t>& sequences, bool truncated = false) {
+  nats_wire::Stored all;
+  for (const auto sequence : sequences) all.messages.push_back(message(sequence));
+  all.truncated = truncated;
   return all;
 }
 
@@ -107,6 +108,7 @@ TEST(NatsLogTest, CatchingUp) {
     bool nothing_aged;
     std::vector<std::uint64_t> fresh;
     std::optional<std::uint64_t> lost;
+    bool truncated = false;
   };
   const std::vector<Case> cases = {
       {"nothing new", stream(1, 5), {5}, false, {}, {}},
@@ -116,10 +118,12 @@ TEST(NatsLogTest, CatchingUp) {
       {"it was pushed out, the oldest of the stream is older", stream(2, 9), {7, 8, 9}, false, {7, 8, 9}, {}},
       {"more came than the history has", stream(1, 9), {6, 7, 8, 9}, true, {6, 7, 8, 9}, 5},
       {"all has run out", stream(10, 9), {}, false, {}, 9},
+      {"it was pushed out while it was read, and more with it", stream(1, 9), {8, 9}, true, {8, 9}, 7, true},
+      {"all that was read was pushed out meanwhile", stream(1, 9), {}, true, {}, 9, true},
   };
   for (const auto& one : cases) {
     auto log = log_of(stream(1, 5), {3, 5}, kThree);
-    const auto caught_up = log.catch_up(one.info, messages(one.stored), one.nothing_aged, kNow, kWall);
+    const auto caught_up = log.catch_up(one.info, messages(one.stored, one.truncated), one.nothing_aged, kNow, kWall);
     EXPECT_EQ(offsets(caught_up), one.fresh) << one.name;
     const auto lost = caught_up.lost ? std::optional(caught_up.lost->offset) : std::nullopt;
     EXPECT_EQ(lost, one.lost) << one.name;
@@ -155,8 +159,8 @@ TEST(NatsLogTest, WhoComesBackGetsWhatItMissedOrIsToldOtherwise) {
 TEST(NatsLogTest, PublicationsRunOut) {
   NatsLog log(kThree);
   auto stored = messages({4, 6});
-  stored[0].stored_at = kWall - seconds(60);
-  stored[1].stored_at = kWall - seconds(10);
+  stored.messages[0].stored_at = kWall - seconds(60);
+  stored.messages[1].stored_at = kWall - seconds(10);
   log.restart(stream(1, 6), std::move(stored), kNow, kWall);
   EXPECT_THAT(offsets(*log.history({}, 3, kNow + seconds(19))), ElementsAre(4, 6));
   EXPECT_THAT(offsets(*log.history({}, 3, kNow + seconds(20))), ElementsAre(6));
@@ -183,6 +187,9 @@ TEST(NatsLogTest, HistoryOfAChannelThatNobodyFollows) {
   EXPECT_FALSE(recovered(stream(4, 20), {4, 9}, 21)) << "from the future";
   EXPECT_FALSE(recovered(stream(18, 20), {}, 15));
   EXPECT_TRUE(recovered(stream(16, 20), {}, 15));
+  const auto info = stream(1, 9);
+  const Position before{info.epoch, 2};
+  EXPECT_FALSE(history_of(info, messages({8, 9}, true), kThree, before, kNow, kWall).recovered);
 }
 
 }  // namespace

@@ -62,6 +62,9 @@ bool NatsCore::may_retry(const Error& error) const {
 awaitable<result<Position>> NatsCore::store(std::shared_ptr<NatsCore> self, NatsOutgoing message, HistoryLimits limits,
                                             EchoPtr echo, TimePoint deadline) {
   Error last = too_late();
+  // JetStream knows a publication's name again for so long only: what it stored may not be sent once more after that.
+  const auto known_for = nats_wire::duplicate_window(limits) * 3 / 4;
+  bool was_sent = false;
   for (bool is_first = true; self->clock_.now() < deadline; is_first = false) {
     auto connecting = connection(self, deadline);
     if (const auto there = co_await std::move(connecting); !there) co_return there.error();
@@ -77,6 +80,7 @@ awaitable<result<Position>> NatsCore::store(std::shared_ptr<NatsCore> self, Nats
     if (!failure) {
       const bool waits = self->options_.on_disconnect == NatsBrokerOptions::OnDisconnect::wait;
       const auto left = deadline - self->clock_.now();
+      if (!std::exchange(was_sent, true)) deadline = std::min(deadline, self->clock_.now() + known_for);
       auto asking = self->nats_->request(message, waits ? std::min<Duration>(kAckTimeout, left) : left);
       const auto answer = co_await std::move(asking);
       auto sequence = answer ? nats_wire::parse_ack(*answer) : result<std::uint64_t>(answer.error());
@@ -90,6 +94,10 @@ awaitable<result<Position>> NatsCore::store(std::shared_ptr<NatsCore> self, Nats
       failure = sequence.error();
     }
     if (self->stopped_) co_return *failure;
+    // JetStream's refusals are its own: they say nothing about what the publisher asked for.
+    const bool is_refusal = failure->code == Errc::invalid_argument || failure->code == Errc::not_found ||
+                            failure->code == Errc::forbidden || failure->code == Errc::unauthorized;
+    if (is_refusal) failure->code = Errc::api;
     const bool stream_is_gone = failure->status == 503 && is_known && is_first;
     if (failure->status == 503) self->streams_->forget();
     if (!stream_is_gone && !self->may_retry(*failure)) co_return *failure;

@@ -8,11 +8,14 @@
 namespace fresnel::broker {
 
 using nats_wire::Received;
+using nats_wire::Stored;
 using nats_wire::StreamInfo;
 
 namespace {
 
 constexpr std::string_view kNotFound = "10059";  // JSStreamNotFoundErr
+// Publishers may be faster than their stream is read.
+constexpr std::size_t kMaxBeyond = 256;
 
 }  // namespace
 
@@ -59,24 +62,54 @@ awaitable<result<StreamInfo>> NatsStreams::open(std::shared_ptr<NatsStreams> sel
   co_return *info;
 }
 
-awaitable<result<std::vector<Received>>> NatsStreams::read(std::shared_ptr<NatsStreams> self, HistoryLimits limits,
-                                                           std::string channel, std::uint64_t first,
-                                                           std::uint64_t last) {
+// The next of a channel from a sequence on; nothing when there is none.
+awaitable<result<std::optional<Received>>> NatsStreams::next(std::shared_ptr<NatsStreams> self, HistoryLimits limits,
+                                                             std::string subject, std::uint64_t from) {
+  auto asking = self->request("MSG.GET", limits, fmt::format(R"({{"seq":{},"next_by_subj":"{}"}})", from, subject));
+  const auto answer = co_await std::move(asking);
+  if (!answer) co_return answer.error();
+  auto stored = nats_wire::parse_stored(*answer);
+  if (stored) co_return std::optional<Received>(*std::move(stored));
+  if (stored.error().code == Errc::not_found) co_return std::optional<Received>();
+  co_return stored.error();
+}
+
+// Up to `last`, and where the first is not there any more to the stream's end: who counts what is left must count all.
+awaitable<result<std::vector<Received>>> NatsStreams::read_once(std::shared_ptr<NatsStreams> self, HistoryLimits limits,
+                                                                std::string subject, std::uint64_t first,
+                                                                std::uint64_t last) {
   std::vector<Received> all;
-  first = std::max<std::uint64_t>(first, 1);
-  const auto subject = nats_wire::history_subject(self->prefix_, limits, channel);
-  while (first <= last) {
-    auto asking = self->request("MSG.GET", limits, fmt::format(R"({{"seq":{},"next_by_subj":"{}"}})", first, subject));
-    const auto answer = co_await std::move(asking);
-    if (!answer) co_return answer.error();
-    auto stored = nats_wire::parse_stored(*answer);
-    if (!stored && stored.error().code == Errc::not_found) break;
+  const auto begin = first;
+  while (first <= last || (all.size() < limits.size + kMaxBeyond && (all.empty() || all.front().sequence != begin))) {
+    auto asking = next(self, limits, subject, first);
+    auto stored = co_await std::move(asking);
     if (!stored) co_return stored.error();
-    first = stored->sequence + 1;
-    if (stored->sequence > last) break;
-    all.push_back(*std::move(stored));
+    if (!*stored) break;
+    first = (*stored)->sequence + 1;
+    all.push_back(*std::move(*stored));
   }
   co_return all;
+}
+
+// A message at a time, while the stream goes on: it may drop the oldest, and so what would have been read next. What
+// follows a message that is still there afterwards has no holes.
+awaitable<result<Stored>> NatsStreams::read(std::shared_ptr<NatsStreams> self, HistoryLimits limits,
+                                            std::string channel, std::uint64_t first, std::uint64_t last) {
+  const auto subject = nats_wire::history_subject(self->prefix_, limits, channel);
+  Stored stored;
+  auto reading = read_once(self, limits, subject, std::max<std::uint64_t>(first, 1), last);
+  auto all = co_await std::move(reading);
+  if (!all) co_return all.error();
+  stored.messages = *std::move(all);
+  if (stored.messages.size() < 2) co_return stored;
+  const auto begin = stored.messages.front().sequence;
+  auto asking = next(self, limits, subject, begin);
+  const auto oldest = co_await std::move(asking);
+  if (!oldest) co_return oldest.error();
+  if (*oldest && (*oldest)->sequence == begin) co_return stored;
+  stored.truncated = true;
+  std::erase_if(stored.messages, [&](const Received& one) { return !*oldest || one.sequence < (*oldest)->sequence; });
+  co_return stored;
 }
 
 }  // namespace fresnel::broker

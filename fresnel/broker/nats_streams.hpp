@@ -31,17 +31,22 @@ class NatsStreams : public std::enable_shared_from_this<NatsStreams> {
   [[nodiscard]] awaitable<result<nats_wire::StreamInfo>> open(HistoryLimits limits) {
     return open(shared_from_this(), limits);
   }
-  // What there is of a channel with a sequence from `first` to `last`, in order.
-  [[nodiscard]] awaitable<result<std::vector<nats_wire::Received>>> read(HistoryLimits limits, std::string channel,
-                                                                         std::uint64_t first, std::uint64_t last) {
+  // What there is of a channel with a sequence from `first` on, in order and without holes: to `last` at least.
+  [[nodiscard]] awaitable<result<nats_wire::Stored>> read(HistoryLimits limits, std::string channel,
+                                                          std::uint64_t first, std::uint64_t last) {
     return read(shared_from_this(), limits, std::move(channel), first, last);
   }
 
  private:
   static awaitable<result<nats_wire::StreamInfo>> open(std::shared_ptr<NatsStreams> self, HistoryLimits limits);
-  static awaitable<result<std::vector<nats_wire::Received>>> read(std::shared_ptr<NatsStreams> self,
-                                                                  HistoryLimits limits, std::string channel,
-                                                                  std::uint64_t first, std::uint64_t last);
+  static awaitable<result<nats_wire::Stored>> read(std::shared_ptr<NatsStreams> self, HistoryLimits limits,
+                                                   std::string channel, std::uint64_t first, std::uint64_t last);
+  static awaitable<result<std::vector<nats_wire::Received>>> read_once(std::shared_ptr<NatsStreams> self,
+                                                                       HistoryLimits limits, std::string subject,
+                                                                       std::uint64_t first, std::uint64_t last);
+  static awaitable<result<std::optional<nats_wire::Received>>> next(std::shared_ptr<NatsStreams> self,
+                                                                    HistoryLimits limits, std::string subject,
+                                                                    std::uint64_t from);
   [[nodiscard]] awaitable<result<NatsMessage>> request(std::string_view api, HistoryLimits limits, std::string body);
 
   std::shared_ptr<NatsConnection> nats_;

@@ -12,6 +12,7 @@
 namespace fresnel::broker {
 
 using nats_wire::Received;
+using nats_wire::Stored;
 using nats_wire::StreamInfo;
 
 namespace {
@@ -55,9 +56,7 @@ void NatsCore::take(const ChannelPtr& channel, Received received) {
       bound_log(*channel, before);
       return;
     case NatsLog::Taken::known: return;
-    case NatsLog::Taken::old:
-      if (clock_.now() - channel->synced_at >= kCheckInterval) start_sync(channel);
-      return;
+    case NatsLog::Taken::old: return check_in(channel->synced_at + kCheckInterval - clock_.now(), channel);
     case NatsLog::Taken::gap:
       fall_behind(*channel, clock_.now());
       channel->reordered = true;
@@ -142,6 +141,18 @@ void NatsCore::sync_in(Duration wait, const ChannelPtr& channel) {
   });
 }
 
+// A stream that may have been made anew: what it has is looked at, now or soon.
+void NatsCore::check_in(Duration wait, const ChannelPtr& channel) {
+  if (wait <= Duration::zero()) return start_sync(channel);
+  channel->retry = std::make_unique<Timer>(home_, clock_);
+  channel->retry->call_at(clock_.now() + wait, [weak = weak_from_this(), of = std::weak_ptr(channel)] {
+    const auto self = weak.lock();
+    const auto channel = of.lock();
+    const bool is_due = self && channel && channel->log && self->clock_.now() >= channel->synced_at + kCheckInterval;
+    if (is_due && !channel->syncing) self->start_sync(channel);
+  });
+}
+
 awaitable<result<void>> NatsCore::sync_once(std::shared_ptr<NatsCore> self, ChannelPtr channel) {
   if (!channel->log) co_return Error{Errc::cancelled, "nobody has subscribed any more"};
   const auto limits = channel->log->limits();
@@ -158,7 +169,7 @@ awaitable<result<void>> NatsCore::sync_once(std::shared_ptr<NatsCore> self, Chan
   co_return result<void>();
 }
 
-void NatsCore::catch_up(Channel& channel, const StreamInfo& info, std::vector<Received> stored) {
+void NatsCore::catch_up(Channel& channel, const StreamInfo& info, Stored stored) {
   auto& log = *channel.log;
   const auto now = clock_.now();
   const auto before = log.bytes();
@@ -264,7 +275,9 @@ awaitable<result<History>> NatsCore::history(std::shared_ptr<NatsCore> self, std
     auto preparing = log_ready(self, channel);
     if (const auto ready = co_await std::move(preparing); !ready) co_return ready.error();
     if (channel->log) {
+      const auto before = channel->log->bytes();
       auto history = channel->log->history(since, limits.size, self->clock_.now());
+      self->bound_log(*channel, before);  // it forgets what has aged
       if (history) co_return *std::move(history);
     }
   }

@@ -101,7 +101,9 @@ OutboundMessage message_of(std::string_view kind, std::string payload, const jso
     if (kind != "binary" && fresnel::json::is_valid_utf8(payload)) {
       if (kind != "json") return OutboundMessage::text(std::move(payload));
       error_code error;
-      (void)json::parse(payload, error);
+      json::parse_options limits;
+      limits.max_depth = 128;  // publishers have their own, below that
+      (void)json::parse(payload, error, {}, limits);
       if (!error) return OutboundMessage::serialized_json(std::move(payload));
     }
     return OutboundMessage::binary(std::move(payload));
@@ -167,30 +169,35 @@ std::string history_subject(std::string_view prefix, HistoryLimits limits, std::
 
 std::string stream_name(std::string_view prefix, HistoryLimits limits) {
   auto name = fmt::format("{}_h_{}_{}", prefix, limits.size, lifetime_ms(limits));
-  std::replace(name.begin(), name.end(), '.', '_');
+  std::replace(name.begin(), name.end(), '.', '=');  // a stream's name has none
   return name;
+}
+
+Duration duplicate_window(HistoryLimits limits) {
+  constexpr Duration kTwoMinutes = std::chrono::minutes(2);
+  return std::min<Duration>(limits.lifetime, kTwoMinutes);
 }
 
 std::string stream_config(std::string_view prefix, HistoryLimits limits, StreamOptions options) {
   const auto subjects = fmt::format("{}.h.{}.{}.>", prefix, limits.size, lifetime_ms(limits));
   const auto max_age = lifetime_ms(limits) * 1'000'000;
-  constexpr std::int64_t kTwoMinutes = 120'000'000'000;
   const json::object republish{{"src", subjects}, {"dest", fmt::format("{}.m.>", prefix)}};
   // One message more than the history has: whether the one before the oldest is still there tells how far it reaches.
-  const json::object config{{"name", stream_name(prefix, limits)},
-                            {"subjects", json::array{json::value(subjects)}},
-                            {"retention", "limits"},
-                            {"storage", "file"},
-                            {"discard", "old"},
-                            {"max_consumers", -1},
-                            {"max_msgs", -1},
-                            {"max_msg_size", -1},
-                            {"max_msgs_per_subject", limits.size + 1},
-                            {"max_bytes", options.max_bytes},
-                            {"max_age", max_age},
-                            {"duplicate_window", std::min(max_age, kTwoMinutes)},
-                            {"num_replicas", options.replicas},
-                            {"republish", republish}};
+  const json::object config{
+      {"name", stream_name(prefix, limits)},
+      {"subjects", json::array{json::value(subjects)}},
+      {"retention", "limits"},
+      {"storage", "file"},
+      {"discard", "old"},
+      {"max_consumers", -1},
+      {"max_msgs", -1},
+      {"max_msg_size", -1},
+      {"max_msgs_per_subject", limits.size + 1},
+      {"max_bytes", options.max_bytes},
+      {"max_age", max_age},
+      {"duplicate_window", std::chrono::duration_cast<std::chrono::nanoseconds>(duplicate_window(limits)).count()},
+      {"num_replicas", options.replicas},
+      {"republish", republish}};
   return json::serialize(config);
 }
 

@@ -34,6 +34,8 @@ struct StreamOptions {
   int replicas = 1;
 };
 // The body of a request to make the stream.
+// For so long JetStream knows a publication's name again.
+[[nodiscard]] Duration duplicate_window(HistoryLimits limits);
 [[nodiscard]] std::string stream_config(std::string_view prefix, HistoryLimits limits, StreamOptions options);
 
 struct StreamInfo {
@@ -58,6 +60,12 @@ struct Received {
   std::uint64_t previous = 0;  // the channel's message before; 0: none is left, or not told
   std::optional<WallTime> stored_at;
   Publication publication{net::OutboundMessage::text({}), {}, 0, {}};
+};
+
+// What a stream had of a channel when it was read.
+struct Stored {
+  std::vector<Received> messages;  // in order, without holes
+  bool truncated = false;          // the stream has dropped some from the front meanwhile
 };
 
 [[nodiscard]] NatsHeaders publication_headers(const Publication& publication, std::string_view id);

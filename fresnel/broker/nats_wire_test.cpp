@@ -21,7 +21,7 @@ TEST(NatsWireTest, AChannelsNameIsOneToken) {
   EXPECT_EQ(channel_token("*> \r\n%\xff"), "%2A%3E%20%0D%0A%25%FF");
   EXPECT_EQ(live_subject("p.q", "a.b"), "p.q.m.a%2Eb");
   EXPECT_EQ(history_subject("p.q", {.size = 5, .lifetime = seconds(2)}, "a"), "p.q.h.5.2000.a");
-  EXPECT_EQ(stream_name("p.q", {.size = 5, .lifetime = seconds(2)}), "p_q_h_5_2000");
+  EXPECT_EQ(stream_name("p.q", {.size = 5, .lifetime = seconds(2)}), "p=q_h_5_2000");
 }
 
 TEST(NatsWireTest, AStreamKeepsOneMoreThanTheHistoryHasAndRepublishes) {
