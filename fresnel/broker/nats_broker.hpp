@@ -51,9 +51,10 @@ struct NatsBrokerOptions {
   std::size_t max_outgoing_bytes = 64 * 1024 * 1024;  // that wait to be written to NATS
   std::size_t max_incoming_messages = 65'536;         // that have come and were not taken yet
   std::size_t max_incoming_bytes = 64 * 1024 * 1024;
-  std::size_t max_log_bytes = 256 * 1024 * 1024;       // of history kept here, for the channels that are subscribed to
-  std::uint64_t max_stream_bytes = 256 * 1024 * 1024;  // of a stream on the server; decided by who makes it first
-  int replicas = 1;                                    // of a stream, in a cluster of servers
+  std::size_t max_log_bytes = 256 * 1024 * 1024;  // of history kept here, for the channels that are subscribed to
+  std::uint64_t max_stream_bytes =
+      256 * 1024 * 1024;  // of a stream on the server, which sets it aside; decided by who makes it
+  int replicas = 1;       // of a stream, in a cluster of servers
 };
 
 class NatsCore;

@@ -26,6 +26,8 @@ constexpr NatsConnection::SubscriptionId kReplies = 0;
 constexpr auto kReopenWait = std::chrono::seconds(2);
 constexpr auto kCloseWait = std::chrono::seconds(5);
 
+std::int64_t ms(Duration duration) { return std::chrono::duration_cast<milliseconds>(duration).count(); }
+
 Error away() { return {Errc::closed, "there is no connection to NATS"}; }
 
 NatsMessage converted(natsMsg* from) {
@@ -392,6 +394,8 @@ bool NatsConnection::Worker::open() {
     return false;
   }
   for (auto& [id, subscription] : subscriptions_) subscribe(id, subscription);
+  // It is there when the server has made the subscriptions: others may count on them from then on.
+  if (status == NATS_OK) (void)natsConnection_FlushTimeout(nats_, ms(link_.options.connect_timeout));
   link_.tell_status(nats_, false);
   return true;
 }

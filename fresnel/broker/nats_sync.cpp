@@ -25,6 +25,7 @@ constexpr std::size_t kMaxWaitingBytes = 16 * 1024 * 1024;
 constexpr auto kRetryWait = std::chrono::seconds(1);
 // nats-server republishes what two gateways publish at once in any order: the missing one may be about to come.
 constexpr auto kOvertakeWait = milliseconds(20);
+constexpr auto kFresh = std::chrono::seconds(2);  // by the server's clock, to the second
 // A message from before the log is a hint that the stream was made anew: looked at no more often than this.
 constexpr auto kCheckInterval = std::chrono::seconds(1);
 
@@ -164,6 +165,17 @@ awaitable<result<void>> NatsCore::sync_once(std::shared_ptr<NatsCore> self, Chan
   auto reading = self->streams_->read(limits, channel->name, from, info->last);
   auto stored = co_await std::move(reading);
   if (!stored) co_return stored.error();
+  // What was published just now has been read, and may not have come by subscription yet. Only what comes shows that
+  // it is newer than the subscription, and to be delivered.
+  const auto is_fresh = [&] {
+    const auto& at = stored->back().stored_at;
+    return at && std::chrono::abs(self->clock_.wall_now() - *at) < kFresh;
+  };
+  if (channel->log && channel->log->is_empty() && !stored->empty() && (!channel->waiting.empty() || is_fresh())) {
+    Timer pause(self->home_, self->clock_);
+    auto pausing = pause.wait_for(kOvertakeWait);
+    (void)co_await std::move(pausing);
+  }
   if (!channel->log) co_return Error{Errc::cancelled, "nobody has subscribed any more"};
   self->catch_up(*channel, *info, *std::move(stored));
   co_return result<void>();

@@ -14,6 +14,7 @@ std::vector<std::unique_ptr<Broker>> nats_brokers(const Executor& home, Clock& c
   NatsBrokerOptions options;
   options.servers = {server.url()};
   options.prefix = fmt::format("conformance.{}", ++installations);
+  options.max_stream_bytes = 1024 * 1024;  // the server sets it aside for each installation's streams
   std::vector<std::unique_ptr<Broker>> brokers;
   for (int i = 0; i < 2; ++i) brokers.push_back(std::make_unique<NatsBroker>(home, clock, options));
   return brokers;

@@ -129,6 +129,7 @@ class NatsBrokerTest : public ::testing::Test {
     NatsBrokerOptions options;
     options.servers = {url};
     options.reconnect_wait = milliseconds(20);
+    options.max_stream_bytes = 16 * 1024 * 1024;
     options.alive_interval = milliseconds(100);
     options.presence_timeout = milliseconds(500);
     return options;
