@@ -291,7 +291,7 @@ class NatsConnection::Worker {
   void close();
   void reopen();
   void subscribe(SubscriptionId id, Subscription& subscription);
-  static void end(Subscription& subscription);
+  void end(Subscription& subscription);
   void perform_all();
   void perform(Task& task);
   void publish(const NatsOutgoing& message);
@@ -444,6 +444,10 @@ void NatsConnection::Worker::subscribe(SubscriptionId id, Subscription& subscrip
 
 void NatsConnection::Worker::end(Subscription& subscription) {
   if (subscription.made == nullptr) return;
+  {
+    const std::lock_guard lock(link_.mutex);
+    link_.sids.erase(natsSubscription_GetID(subscription.made));
+  }
   natsSubscription_Destroy(subscription.made);
   subscription.made = nullptr;
 }

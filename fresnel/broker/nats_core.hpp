@@ -128,6 +128,7 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   static awaitable<result<Position>> store(std::shared_ptr<NatsCore> self, NatsOutgoing message, HistoryLimits limits,
                                            EchoPtr echo, TimePoint deadline);
   static awaitable<result<void>> send(std::shared_ptr<NatsCore> self, NatsOutgoing message, TimePoint deadline);
+  [[nodiscard]] std::string send_behind(const EchoPtr& echo);
   static awaitable<result<Delivery>> echoed(std::shared_ptr<NatsCore> self, ChannelPtr channel, EchoPtr echo,
                                             TimePoint deadline);
   [[nodiscard]] bool may_retry(const Error& error) const;

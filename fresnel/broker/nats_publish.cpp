@@ -116,6 +116,19 @@ awaitable<result<void>> NatsCore::send(std::shared_ptr<NatsCore> self, NatsOutgo
   co_return self->nats_->publish(std::move(message));
 }
 
+// Nobody here will be given it: a message to itself, sent behind it, tells that the server has had it. Returns its
+// subject, to be forgotten.
+std::string NatsCore::send_behind(const EchoPtr& echo) {
+  auto subject = nats_->expect([echo](const NatsMessage&) {
+    echo->arrived = true;
+    echo->all.cancel();
+  });
+  NatsOutgoing behind;
+  behind.subject = subject;
+  (void)nats_->publish(std::move(behind));  // where that fails, so has what it is behind
+  return subject;
+}
+
 // What this process's nodes made of it.
 awaitable<result<Delivery>> NatsCore::echoed(std::shared_ptr<NatsCore> self, ChannelPtr channel, EchoPtr echo,
                                              TimePoint deadline) {
@@ -152,7 +165,9 @@ awaitable<result<Published>> NatsCore::publish(std::shared_ptr<NatsCore> self, s
   const auto channel = self->find(name);
   const auto echo = std::make_shared<Echo>(self->home_, self->clock_);
   echo->is_kept = limits.size > 0;
-  const Publishing counted(self->publishing_, channel ? &channel->echoes : nullptr, id, echo);
+  const bool is_unseen = !channel && limits.size == 0;
+  auto* const echoes = channel ? &channel->echoes : is_unseen ? &self->control_echoes_ : nullptr;
+  const Publishing counted(self->publishing_, echoes, id, echo);
   const auto& prefix = self->options_.prefix;
   NatsOutgoing message;
   message.subject =
@@ -170,9 +185,11 @@ awaitable<result<Published>> NatsCore::publish(std::shared_ptr<NatsCore> self, s
     const auto sent = co_await std::move(sending);
     if (!sent) co_return sent.error();
   }
-  if (!channel) co_return published;
+  if (!channel && !is_unseen) co_return published;
+  const auto behind = is_unseen ? self->send_behind(echo) : std::string();
   auto delivering = echoed(self, channel, echo, deadline);
   const auto delivery = co_await std::move(delivering);
+  if (is_unseen) self->nats_->forget(behind);
   if (!delivery) co_return delivery.error();
   published.delivery = *delivery;
   co_return published;

@@ -168,10 +168,10 @@ awaitable<result<void>> NatsCore::sync_once(std::shared_ptr<NatsCore> self, Chan
   // What was published just now has been read, and may not have come by subscription yet. Only what comes shows that
   // it is newer than the subscription, and to be delivered.
   const auto is_fresh = [&] {
-    const auto& at = stored->back().stored_at;
+    const auto& at = stored->messages.back().stored_at;
     return at && std::chrono::abs(self->clock_.wall_now() - *at) < kFresh;
   };
-  if (channel->log && channel->log->is_empty() && !stored->empty() && (!channel->waiting.empty() || is_fresh())) {
+  if (channel->log && channel->log->is_empty() && !stored->messages.empty() && (!channel->waiting.empty() || is_fresh())) {
     Timer pause(self->home_, self->clock_);
     auto pausing = pause.wait_for(kOvertakeWait);
     (void)co_await std::move(pausing);

@@ -95,6 +95,19 @@ TEST_F(NatsBrokerTest, PublishersGetAClearErrorWhileItIsAwayAndSubscribersAreTol
   EXPECT_THAT(a.statuses, ElementsAre(false, true));
 }
 
+TEST_F(NatsBrokerTest, WhatNobodyHereHearsIsConfirmedByTheServerAllTheSame) {
+  test::NatsServer server;
+  auto options = quick(server.url());
+  options.publish_timeout = milliseconds(100);
+  Gateway a(io_, options);
+  a.wait_for_status(true);
+  EXPECT_TRUE(a.publish("plain", "there").has_value());
+  server.pause();
+  EXPECT_EQ(a.publish("plain", "not there").error().code, Errc::timeout);
+  server.resume();
+  EXPECT_TRUE(a.publish("plain", "there again").has_value());
+}
+
 TEST_F(NatsBrokerTest, PublishersMayWaitForItsReturn) {
   test::NatsServer server;
   Gateway a(io_, patient(server.url()));
