@@ -171,7 +171,8 @@ awaitable<result<void>> NatsCore::sync_once(std::shared_ptr<NatsCore> self, Chan
     const auto& at = stored->messages.back().stored_at;
     return at && std::chrono::abs(self->clock_.wall_now() - *at) < kFresh;
   };
-  if (channel->log && channel->log->is_empty() && !stored->messages.empty() && (!channel->waiting.empty() || is_fresh())) {
+  if (channel->log && channel->log->is_empty() && !stored->messages.empty() &&
+      (!channel->waiting.empty() || is_fresh())) {
     Timer pause(self->home_, self->clock_);
     auto pausing = pause.wait_for(kOvertakeWait);
     (void)co_await std::move(pausing);
