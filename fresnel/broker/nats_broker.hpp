@@ -45,8 +45,11 @@ struct NatsBrokerOptions {
   Duration presence_timeout = seconds(1);           // for other gateways to answer
   Duration alive_interval = seconds(2);             // between a gateway's heartbeats; three missed: it is gone
   Duration connect_timeout = seconds(2);
-  Duration reconnect_wait = milliseconds(250);        // between attempts at a server, and as much again at random
-  Duration ping_interval = seconds(10);               // two that are not answered end a connection
+  Duration reconnect_wait = milliseconds(250);  // between attempts at a server, and as much again at random
+  Duration ping_interval = seconds(10);         // two that are not answered end a connection
+  // For a message that another gateway has published at the same time: nats-server may send the later one first. Only
+  // those that are not neighbours in their stream wait. 0: they do not, and may then come in another order.
+  Duration order_wait = milliseconds(2);
   std::size_t max_publishing = 10'000;                // publications under way; one more is refused as throttled
   std::size_t max_outgoing_bytes = 64 * 1024 * 1024;  // that wait to be written to NATS
   std::size_t max_incoming_messages = 65'536;         // that have come and were not taken yet

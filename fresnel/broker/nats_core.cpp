@@ -84,6 +84,7 @@ void NatsCore::stop() {
     self->give_up_echoes();
     for (const auto& [name, channel] : self->channels_) {
       channel->retry = nullptr;
+      channel->held = nullptr;
       for (const auto& [id, echo] : channel->echoes) echo->all.cancel();
       for (const auto& timer : channel->asked) timer->cancel();
     }
@@ -151,6 +152,7 @@ void NatsCore::drop(const ChannelPtr& channel) {
   if (channel->log) log_bytes_ -= channel->log->bytes();
   channel->log = nullptr;
   channel->retry = nullptr;
+  channel->held = nullptr;
   channel->waiting.clear();
   for (const auto& [id, echo] : channel->echoes) {  // nobody here is left to be given it
     echo->arrived = true;

@@ -83,6 +83,7 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
     std::size_t waiting_bytes = 0;
     std::optional<Error> failure;  // of the last attempt to read the stream
     std::unique_ptr<Timer> retry;
+    std::unique_ptr<Timer> held;  // until then what waits may yet be overtaken by what was published before it
     std::set<std::shared_ptr<Timer>> asked;  // who waits for the log
   };
   using ChannelPtr = std::shared_ptr<Channel>;
@@ -106,6 +107,9 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   // nats_sync.cpp
   void receive(const std::string& name, nats_wire::Received received);
   void take(const ChannelPtr& channel, nats_wire::Received received);
+  [[nodiscard]] bool is_held(const Channel& channel, const nats_wire::Received& received) const;
+  void hold(const ChannelPtr& channel, nats_wire::Received received);
+  void release(const ChannelPtr& channel);
   void settle_order(Channel& channel);
   void keep_waiting(const ChannelPtr& channel, nats_wire::Received received);
   void fall_behind(Channel& channel, TimePoint since);

@@ -16,14 +16,17 @@ TimePoint NatsLog::end_of(const Received& received, TimePoint now, WallTime wall
   return now + limits_.lifetime - std::clamp(age, Duration::zero(), limits_.lifetime - limits_.lifetime / 8);
 }
 
-void NatsLog::append(Received&& received, TimePoint until) {
+NatsLog::Entry NatsLog::entry_of(Received&& received, TimePoint until) {
   received.publication.epoch = epoch_;
   received.publication.offset = received.sequence;
   const auto size = received.publication.message.payload().size() + 256;
-  last_ = received.sequence;
   bytes_ += size;
-  entries_.push_back(
-      {std::make_shared<const Publication>(std::move(received.publication)), std::move(received.id), until, size});
+  return {std::make_shared<const Publication>(std::move(received.publication)), std::move(received.id), until, size};
+}
+
+void NatsLog::append(Received&& received, TimePoint until) {
+  last_ = received.sequence;
+  entries_.push_back(entry_of(std::move(received), until));
 }
 
 void NatsLog::drop_oldest() {
@@ -93,13 +96,18 @@ NatsLog::Taken NatsLog::take(Received& received, TimePoint now) {
     const auto found = std::lower_bound(
         entries_.begin(), entries_.end(), received.sequence,
         [](const Entry& entry, std::uint64_t sequence) { return entry.publication->offset < sequence; });
-    const bool is_known =
-        found != entries_.end() && found->publication->offset == received.sequence && found->id == received.id;
-    return is_known ? Taken::known : Taken::old;
+    const bool is_here = found != entries_.end() && found->publication->offset == received.sequence;
+    if (is_here) return found->id == received.id ? Taken::known : Taken::old;
+    if (received.sequence <= floor_) return Taken::old;
+    taken_ = entry_of(std::move(received), now + limits_.lifetime);
+    entries_.insert(found, taken_);
+    while (entries_.size() > limits_.size) drop_oldest();
+    return Taken::late;
   }
   if (received.previous > last_) return Taken::gap;
   trim(now);
   append(std::move(received), now + limits_.lifetime);
+  taken_ = entries_.back();
   while (entries_.size() > limits_.size) drop_oldest();
   return Taken::next;
 }

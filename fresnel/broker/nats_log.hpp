@@ -24,6 +24,7 @@ class NatsLog {
  public:
   enum class Taken {
     next,   // deliver it
+    late,   // deliver it: one that was published after it has overtaken it
     known,  // it is in here already
     old,    // from before what is in here, or of another incarnation of the stream
     gap,    // what comes before it is missing
@@ -65,10 +66,10 @@ class NatsLog {
   [[nodiscard]] CaughtUp catch_up(const nats_wire::StreamInfo& info, nats_wire::Stored stored, bool nothing_aged,
                                   TimePoint now, WallTime wall);
 
-  // What has come by subscription. With next, the entry to deliver is newest().
+  // What has come by subscription. What is to be delivered is taken().
   [[nodiscard]] Taken take(nats_wire::Received& received, TimePoint now);
   [[nodiscard]] std::vector<Entry> entries_from(std::uint64_t sequence) const;
-  [[nodiscard]] const Entry& newest() const noexcept { return entries_.back(); }
+  [[nodiscard]] const Entry& taken() const noexcept { return taken_; }
 
   // The answer to a subscriber that comes back. nullopt: this log does not reach as far as the stream may.
   [[nodiscard]] std::optional<History> history(const std::optional<Position>& since, std::size_t size, TimePoint now);
@@ -76,6 +77,7 @@ class NatsLog {
   void shrink(std::size_t bytes);
 
  private:
+  [[nodiscard]] Entry entry_of(nats_wire::Received&& received, TimePoint until);
   void append(nats_wire::Received&& received, TimePoint until);
   void drop_oldest();
   void trim(TimePoint now);
@@ -88,6 +90,7 @@ class NatsLog {
   bool shrunk_ = false;  // the stream may have more
   std::size_t bytes_ = 0;
   std::deque<Entry> entries_;
+  Entry taken_;
 };
 
 // What a stream has of a channel, as the answer to who asks for it and no log is kept of the channel here.

@@ -93,8 +93,12 @@ TEST(NatsLogTest, WhatComesExtendsItUnlessSomethingIsMissing) {
   EXPECT_EQ(take(9, 7), Taken::next);
   EXPECT_EQ(take(12, 9), Taken::next);
   EXPECT_EQ(take(20, 0), Taken::next) << "all before it have run out";
+  EXPECT_EQ(take(10, 9), Taken::late) << "overtaken by 12";
+  EXPECT_EQ(log.taken().publication->offset, 10u);
+  EXPECT_EQ(take(10, 9), Taken::known);
+  EXPECT_EQ(log.last(), 20u);
   EXPECT_EQ(take(6, 5), Taken::old);
-  EXPECT_EQ(log.floor(), 7u) << "three are kept";
+  EXPECT_EQ(log.floor(), 9u) << "three are kept";
   auto other = message(12, 9);
   other.id = "of another stream's life";
   EXPECT_EQ(log.take(other, kNow), Taken::old);

@@ -38,6 +38,8 @@ void NatsCore::receive(const std::string& name, Received received) {
     if (channel->behind) {
       keep_waiting(channel, std::move(received));
       if (channel->reordered) settle_order(*channel);
+    } else if (is_held(*channel, received)) {
+      hold(channel, std::move(received));
     } else {
       take(channel, std::move(received));
     }
@@ -49,11 +51,43 @@ void NatsCore::receive(const std::string& name, Received received) {
   deliver(*channel, publication, received.id);
 }
 
+// nats-server looks up which message was the last before it stores the next: with two gateways publishing at once the
+// answer may be too old, and does not show that one is missing. Neighbours in the stream need no look.
+bool NatsCore::is_held(const Channel& channel, const Received& received) const {
+  if (options_.order_wait <= Duration::zero()) return false;
+  return !channel.waiting.empty() || received.sequence > channel.log->last() + 1;
+}
+
+void NatsCore::hold(const ChannelPtr& channel, Received received) {
+  keep_waiting(channel, std::move(received));
+  if (channel->behind || channel->held) return;
+  channel->held = std::make_unique<Timer>(home_, clock_);
+  channel->held->call_at(clock_.now() + options_.order_wait,
+                         [weak = weak_from_this(), of = std::weak_ptr(channel), timer = channel->held.get()] {
+                           const auto self = weak.lock();
+                           const auto channel = of.lock();
+                           if (self && channel && channel->held.get() == timer) self->release(channel);
+                         });
+}
+
+void NatsCore::release(const ChannelPtr& channel) {
+  channel->held = nullptr;
+  if (!channel->log || channel->behind) return;
+  const auto before = channel->log->bytes();
+  take_waiting(*channel);
+  bound_log(*channel, before);
+  if (channel->waiting.empty()) return;
+  fall_behind(*channel, clock_.now());
+  channel->reordered = true;
+  sync_in(kOvertakeWait, channel);
+}
+
 void NatsCore::take(const ChannelPtr& channel, Received received) {
   const auto before = channel->log->bytes();
   switch (channel->log->take(received, clock_.now())) {
     case NatsLog::Taken::next:
-      deliver(*channel, channel->log->newest().publication, channel->log->newest().id);
+    case NatsLog::Taken::late:
+      deliver(*channel, channel->log->taken().publication, channel->log->taken().id);
       bound_log(*channel, before);
       return;
     case NatsLog::Taken::known: return;
@@ -86,6 +120,7 @@ void NatsCore::keep_waiting(const ChannelPtr& channel, Received received) {
 
 void NatsCore::fall_behind(Channel& channel, TimePoint since) {
   channel.reordered = false;
+  channel.held = nullptr;
   if (std::exchange(channel.behind, true)) return;
   channel.complete_at = since;
 }
@@ -248,7 +283,9 @@ void NatsCore::take_waiting(Channel& channel) {
     const auto size = waiting.front().publication.message.payload().size();
     const auto taken = log.take(waiting.front(), clock_.now());
     if (taken == NatsLog::Taken::gap) return;
-    if (taken == NatsLog::Taken::next) deliver(channel, log.newest().publication, log.newest().id);
+    if (taken == NatsLog::Taken::next || taken == NatsLog::Taken::late) {
+      deliver(channel, log.taken().publication, log.taken().id);
+    }
     waiting.pop_front();
     channel.waiting_bytes -= size;
   }
