@@ -49,7 +49,7 @@ NatsCore::NatsCore(const Executor& home, Clock& clock, NatsBrokerOptions options
   nats_wire::StreamOptions stream;
   stream.max_bytes = options_.max_stream_bytes;
   stream.replicas = options_.replicas;
-  streams_ = std::make_shared<NatsStreams>(nats_, options_.prefix, stream, options_.request_timeout);
+  streams_ = std::make_shared<NatsStreams>(home, clock, nats_, options_.prefix, stream, options_.request_timeout);
   NatsPresenceOptions presence;
   presence.timeout = options_.presence_timeout;
   presence.alive_interval = options_.alive_interval;

@@ -12,6 +12,9 @@ namespace {
 // JetStream has not answered for so long: it is asked again, under the same name.
 constexpr auto kAckTimeout = std::chrono::seconds(2);
 constexpr auto kRetryWait = milliseconds(100);
+// A stream that another gateway has just made takes a moment to listen; one that was removed must be made again.
+constexpr int kMaxRefused = 6;
+constexpr Duration kRefusedWait = milliseconds(10);
 // A publication that is stored and has not come back: its channel's stream is read.
 constexpr auto kEchoTimeout = std::chrono::seconds(1);
 
@@ -65,13 +68,14 @@ awaitable<result<Position>> NatsCore::store(std::shared_ptr<NatsCore> self, Nats
   // JetStream knows a publication's name again for so long only: what it stored may not be sent once more after that.
   const auto known_for = nats_wire::duplicate_window(limits) * 3 / 4;
   bool was_sent = false;
-  for (bool is_first = true; self->clock_.now() < deadline; is_first = false) {
+  int refused = 0;
+  while (self->clock_.now() < deadline) {
     auto connecting = connection(self, deadline);
     if (const auto there = co_await std::move(connecting); !there) co_return there.error();
     auto epoch = self->streams_->known_epoch(limits);
-    const bool is_known = !epoch.empty();
     std::optional<Error> failure;
-    if (!is_known) {
+    bool is_refused = false;  // though JetStream has just said that it has the stream
+    if (epoch.empty()) {
       auto opening = self->streams_->open(limits);
       const auto info = co_await std::move(opening);
       if (info) epoch = info->epoch;
@@ -92,19 +96,19 @@ awaitable<result<Position>> NatsCore::store(std::shared_ptr<NatsCore> self, Nats
         co_return position;
       }
       failure = sequence.error();
+      is_refused = failure->status == 503 && ++refused <= kMaxRefused;
     }
     if (self->stopped_) co_return *failure;
     // JetStream's refusals are its own: they say nothing about what the publisher asked for.
-    const bool is_refusal = failure->code == Errc::invalid_argument || failure->code == Errc::not_found ||
+    const bool is_its_own = failure->code == Errc::invalid_argument || failure->code == Errc::not_found ||
                             failure->code == Errc::forbidden || failure->code == Errc::unauthorized;
-    if (is_refusal) failure->code = Errc::api;
-    const bool stream_is_gone = failure->status == 503 && is_known && is_first;
+    if (is_its_own) failure->code = Errc::api;
     if (failure->status == 503) self->streams_->forget();
-    if (!stream_is_gone && !self->may_retry(*failure)) co_return *failure;
+    if (!is_refused && !self->may_retry(*failure)) co_return *failure;
     last = *failure;
-    if (failure->code == Errc::closed || failure->code == Errc::timeout || stream_is_gone) continue;
+    if (failure->code == Errc::closed || failure->code == Errc::timeout) continue;
     Timer pause(self->home_, self->clock_);
-    auto pausing = pause.wait_for(kRetryWait);
+    auto pausing = pause.wait_for(is_refused ? refused * kRefusedWait : Duration(kRetryWait));
     (void)co_await std::move(pausing);
   }
   co_return last.status == 503 ? last : too_late();

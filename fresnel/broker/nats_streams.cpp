@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
 namespace fresnel::broker {
@@ -13,6 +14,8 @@ using nats_wire::StreamInfo;
 
 namespace {
 
+constexpr int kMakeAttempts = 5;
+constexpr auto kMakeWait = milliseconds(20);
 constexpr std::string_view kNotFound = "10059";  // JSStreamNotFoundErr
 // Publishers may be faster than their stream is read.
 constexpr std::size_t kMaxBeyond = 256;
@@ -34,21 +37,28 @@ awaitable<result<NatsMessage>> NatsStreams::request(std::string_view api, Histor
 
 awaitable<result<StreamInfo>> NatsStreams::open(std::shared_ptr<NatsStreams> self, HistoryLimits limits) {
   const auto name = nats_wire::stream_name(self->prefix_, limits);
-  auto asking = self->request("INFO", limits, {});
-  const auto known = co_await std::move(asking);
-  if (!known) co_return known.error();
-  auto info = nats_wire::parse_stream_info(*known);
-  if (!info && info.error().reason == kNotFound) {
+  result<StreamInfo> info = Error{Errc::internal, "not asked"};
+  for (int attempt = 0; attempt < kMakeAttempts; ++attempt) {
+    if (attempt > 0) {
+      Timer pause(self->home_, self->clock_);
+      auto pausing = pause.wait_for(attempt * kMakeWait);
+      (void)co_await std::move(pausing);
+    }
+    auto asking = self->request("INFO", limits, {});
+    const auto known = co_await std::move(asking);
+    if (!known) co_return known.error();
+    const auto found = nats_wire::parse_stream_info(*known);
+    const bool is_missing = !found && found.error().reason == kNotFound;
+    // Another gateway may be making it at the same time: then nats-server sees a conflict, and soon has the stream.
+    if (!is_missing || attempt + 1 == kMakeAttempts) {
+      if (!is_missing) info = found;
+      break;
+    }
     auto making = self->request("CREATE", limits, nats_wire::stream_config(self->prefix_, limits, self->options_));
     const auto made = co_await std::move(making);
     if (!made) co_return made.error();
     info = nats_wire::parse_stream_info(*made);
-    if (!info) {  // another gateway may have made it at the same time: then nats-server sees a conflict
-      auto again = self->request("INFO", limits, {});
-      const auto theirs = co_await std::move(again);
-      if (!theirs) co_return theirs.error();
-      if (auto found = nats_wire::parse_stream_info(*theirs)) info = std::move(found);
-    }
+    if (info || info.error().status != 400) break;
   }
   if (!info) {
     self->epochs_.erase(name);

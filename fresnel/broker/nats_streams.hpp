@@ -17,9 +17,14 @@ namespace fresnel::broker {
 
 class NatsStreams : public std::enable_shared_from_this<NatsStreams> {
  public:
-  NatsStreams(std::shared_ptr<NatsConnection> nats, std::string prefix, nats_wire::StreamOptions options,
-              Duration timeout)
-      : nats_(std::move(nats)), prefix_(std::move(prefix)), options_(options), timeout_(timeout) {}
+  NatsStreams(const Executor& home, Clock& clock, std::shared_ptr<NatsConnection> nats, std::string prefix,
+              nats_wire::StreamOptions options, Duration timeout)
+      : home_(home),
+        clock_(clock),
+        nats_(std::move(nats)),
+        prefix_(std::move(prefix)),
+        options_(options),
+        timeout_(timeout) {}
 
   // Its epoch as it was seen last since forget(); empty: not seen.
   [[nodiscard]] std::string known_epoch(HistoryLimits limits) const;
@@ -49,6 +54,8 @@ class NatsStreams : public std::enable_shared_from_this<NatsStreams> {
                                                                     std::uint64_t from);
   [[nodiscard]] awaitable<result<NatsMessage>> request(std::string_view api, HistoryLimits limits, std::string body);
 
+  Executor home_;
+  Clock& clock_;
   std::shared_ptr<NatsConnection> nats_;
   const std::string prefix_;
   const nats_wire::StreamOptions options_;
