@@ -21,7 +21,7 @@
 // read from the history.
 //
 // Thread safety: join() from any thread, before or while the executors run. `clock` is used on the home executor only.
-// The destructor waits for libnats' threads: a connection attempt's time at most.
+// The destructor waits for libnats' threads: a connection attempt's time and 5 s at most.
 #pragma once
 
 #include <memory>

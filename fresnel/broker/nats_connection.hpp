@@ -81,8 +81,8 @@ class NatsConnection {
   // on_status(true) may come twice in a row: it was away, for so short that nobody saw it. on_lost: messages of this
   // subscription were dropped.
   void start(std::function<void(bool connected)> on_status, std::function<void(SubscriptionId)> on_lost);
-  // From any thread, once. Sends `farewell` if it can, and ends what libnats does for it; takes as long as a connection
-  // attempt at most. Who waits for an answer gets closed, on the home executor.
+  // From any thread, once. Sends `farewell` if it can, and ends what libnats does for it; takes a connection
+  // attempt's time and 5 s at most. Who waits for an answer gets closed, on the home executor.
   void stop(NatsOutgoing farewell);
 
   [[nodiscard]] bool is_connected() const noexcept;

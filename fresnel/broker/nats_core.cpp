@@ -152,6 +152,7 @@ void NatsCore::drop(const ChannelPtr& channel) {
   if (channel->log) log_bytes_ -= channel->log->bytes();
   channel->log = nullptr;
   channel->retry = nullptr;
+  returning_.erase(channel);
   channel->held = nullptr;
   channel->waiting.clear();
   for (const auto& [id, echo] : channel->echoes) {  // nobody here is left to be given it
@@ -164,6 +165,7 @@ void NatsCore::drop(const ChannelPtr& channel) {
 
 void NatsCore::on_status(bool connected) {
   if (!connected) {
+    returning_.clear();
     streams_->forget();
     const auto heard = nats_->last_heard();
     for (const auto& [name, channel] : channels_) {
@@ -175,7 +177,9 @@ void NatsCore::on_status(bool connected) {
     const auto waiting = std::exchange(want_connection_, {});
     for (const auto& timer : waiting) timer->cancel();
     for (const auto& [name, channel] : channels_) {
-      if (channel->log) start_sync(channel);
+      if (!channel->log) continue;
+      returning_.insert(channel);
+      start_sync(channel);
     }
     tell_if_back();
   }
@@ -195,7 +199,7 @@ void NatsCore::tell_status(bool connected) {
 
 // First the gaps are closed, then it is back.
 void NatsCore::tell_if_back() {
-  if (nats_->is_connected() && syncing_ == 0 && to_sync_.empty()) tell_status(true);
+  if (nats_->is_connected() && returning_.empty()) tell_status(true);
 }
 
 void NatsCore::on_lost(NatsConnection::SubscriptionId id) {

@@ -151,6 +151,7 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   std::map<std::string, EchoPtr> control_echoes_;
   std::set<std::shared_ptr<Timer>> want_connection_;
   std::deque<ChannelPtr> to_sync_;
+  std::set<ChannelPtr> returning_;  // their gaps since the connection was lost are not closed yet
   std::size_t syncing_ = 0;
   std::size_t log_bytes_ = 0;
   std::size_t publishing_ = 0;

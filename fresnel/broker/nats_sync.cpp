@@ -160,6 +160,11 @@ awaitable<void> NatsCore::sync(std::shared_ptr<NatsCore> self, ChannelPtr channe
   const auto asked = std::exchange(channel->asked, {});
   for (const auto& timer : asked) timer->cancel();
   --self->syncing_;
+  // What a server refuses it will go on refusing: nobody waits for that.
+  const bool may_heal =
+      channel->failure && (channel->failure->code == Errc::timeout || channel->failure->code == Errc::closed ||
+                           channel->failure->code == Errc::throttled);
+  if (!may_heal) self->returning_.erase(channel);
   if (channel->failure && channel->log && self->nats_->is_connected()) {
     log::warn("NATS: the history of channel {} could not be read: {}", channel->name, channel->failure->message);
     self->sync_in(kRetryWait, channel);
