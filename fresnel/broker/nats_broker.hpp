@@ -50,14 +50,14 @@ struct NatsBrokerOptions {
   // For a message that another gateway has published at the same time: nats-server may send the later one first. Only
   // those that are not neighbours in their stream wait. 0: they do not, and may then come in another order.
   Duration order_wait = milliseconds(2);
-  std::size_t max_publishing = 10'000;                // publications under way; one more is refused as throttled
-  std::size_t max_outgoing_bytes = 64 * 1024 * 1024;  // that wait to be written to NATS
-  std::size_t max_incoming_messages = 65'536;         // that have come and were not taken yet
-  std::size_t max_incoming_bytes = 64 * 1024 * 1024;
-  std::size_t max_log_bytes = 256 * 1024 * 1024;  // of history kept here, for the channels that are subscribed to
+  std::size_t max_publishing = 10'000;         // publications under way; one more is refused as throttled
+  std::size_t max_outgoing_bytes = 64u << 20;  // that wait to be written to NATS
+  std::size_t max_incoming_messages = 65'536;  // that have come and were not taken yet
+  std::size_t max_incoming_bytes = 64u << 20;
+  std::size_t max_log_bytes = 256u << 20;  // of history kept here, for the channels that are subscribed to
   std::uint64_t max_stream_bytes =
-      256 * 1024 * 1024;  // of a stream on the server, which sets it aside; decided by who makes it
-  int replicas = 1;       // of a stream, in a cluster of servers
+      256u << 20;    // of a stream on the server, which sets it aside; decided by who makes it
+  int replicas = 1;  // of a stream, in a cluster of servers
 };
 
 class NatsCore;

@@ -7,7 +7,7 @@
 
 #include "fresnel/broker/nats_connection.hpp"
 
-struct __natsOptions;  // libnats' natsOptions
+struct __natsOptions;  // NOLINT(bugprone-reserved-identifier): the name that libnats has given it
 
 namespace fresnel::broker {
 

@@ -10,7 +10,7 @@ namespace {
 constexpr auto kSettled = milliseconds(500);
 constexpr int kMissedBeats = 3;
 // Of a presence answer; with JSON's escapes and braces far below any server's max_payload.
-constexpr std::size_t kMaxAnswer = 128 * 1024;
+constexpr std::size_t kMaxAnswer = 128u << 10;
 
 }  // namespace
 

@@ -107,6 +107,9 @@ awaitable<result<Stored>> NatsStreams::read(std::shared_ptr<NatsStreams> self, H
                                             std::string channel, std::uint64_t first, std::uint64_t last) {
   const auto subject = nats_wire::history_subject(self->prefix_, limits, channel);
   Stored stored;
+  // Nothing is there yet. A stream that another gateway is just making must not be asked: nats-server 2.9.10 ends with
+  // a nil pointer then (jsMsgGetRequest, before the stream has its store).
+  if (last == 0) co_return stored;
   auto reading = read_once(self, limits, subject, std::max<std::uint64_t>(first, 1), last);
   auto all = co_await std::move(reading);
   if (!all) co_return all.error();

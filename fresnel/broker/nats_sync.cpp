@@ -21,7 +21,7 @@ namespace {
 constexpr std::size_t kMaxSyncing = 64;
 // What may wait for one channel while its stream is read; beyond that it is read again instead.
 constexpr std::size_t kMaxWaiting = 4'096;
-constexpr std::size_t kMaxWaitingBytes = 16 * 1024 * 1024;
+constexpr std::size_t kMaxWaitingBytes = 16u << 20;
 constexpr auto kRetryWait = std::chrono::seconds(1);
 // nats-server republishes what two gateways publish at once in any order: the missing one may be about to come.
 constexpr auto kOvertakeWait = milliseconds(20);

@@ -79,7 +79,7 @@ result<net::Endpoint> Gateway::Impl::start() {
   streams.linger = shared_.options.linger;
   shared_.hub = std::make_unique<hub::Hub>(std::move(threads), shared_.clock, streams);
   const auto joined = start_channels();
-  const auto bound = joined ? listen() : joined.error();
+  auto bound = joined ? listen() : joined.error();
   if (!bound) {
     shared_.hub.reset();
     for (const auto& worker : workers_) worker->channels().leave();
