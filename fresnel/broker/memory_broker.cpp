@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -12,6 +10,8 @@
 #include <set>
 #include <unordered_map>
 #include <utility>
+
+#include "fresnel/broker/home_calls.hpp"
 
 namespace fresnel::broker {
 namespace {
@@ -274,58 +274,47 @@ awaitable<result<Delivery>> MemoryBroker::Core::control(std::shared_ptr<Core> se
 class MemoryBroker::MemoryNode final : public Node {
  public:
   MemoryNode(std::shared_ptr<Core> core, const Executor& executor, Handlers handlers)
-      : core_(std::move(core)), id_(core_->next_node()), handlers_(std::make_shared<Handlers>(std::move(handlers))) {
-    at_home(
+      : home_(std::move(core)),
+        id_(home_.core()->next_node()),
+        handlers_(std::make_shared<Handlers>(std::move(handlers))) {
+    home_.post(
         [id = id_, executor, weak = std::weak_ptr<Handlers>(handlers_)](Core& core) { core.join(id, executor, weak); });
   }
   ~MemoryNode() override {
-    at_home([id = id_](Core& core) { core.leave(id); });
+    home_.post([id = id_](Core& core) { core.leave(id); });
   }
   MemoryNode(const MemoryNode&) = delete;
   MemoryNode& operator=(const MemoryNode&) = delete;
 
   void subscribe(const std::string& channel, HistoryLimits /*limits*/) override {
-    at_home([id = id_, channel](Core& core) { core.subscribe(id, channel); });
+    home_.post([id = id_, channel](Core& core) { core.subscribe(id, channel); });
   }
   void unsubscribe(const std::string& channel) override {
-    at_home([id = id_, channel](Core& core) { core.unsubscribe(id, channel); });
+    home_.post([id = id_, channel](Core& core) { core.unsubscribe(id, channel); });
   }
   awaitable<result<Published>> publish(std::string channel, Publication publication, HistoryLimits limits) override {
-    return asked(Core::publish(core_, std::move(channel), std::move(publication), limits));
+    return home_.ask(Core::publish(home_.core(), std::move(channel), std::move(publication), limits));
   }
   awaitable<result<History>> history(std::string channel, std::optional<Position> since,
                                      HistoryLimits limits) override {
-    return asked(Core::history(core_, std::move(channel), std::move(since), limits));
+    return home_.ask(Core::history(home_.core(), std::move(channel), std::move(since), limits));
   }
   void add_presence(const std::string& channel, Presence presence) override {
-    at_home(
+    home_.post(
         [id = id_, channel, presence = std::move(presence)](Core& core) { core.add_presence(id, channel, presence); });
   }
   void remove_presence(const std::string& channel, const std::string& connection_id) override {
-    at_home([channel, connection_id](Core& core) { core.remove_presence(channel, connection_id); });
+    home_.post([channel, connection_id](Core& core) { core.remove_presence(channel, connection_id); });
   }
   awaitable<result<std::vector<Presence>>> presence(std::string channel) override {
-    return asked(Core::presence(core_, std::move(channel)));
+    return home_.ask(Core::presence(home_.core(), std::move(channel)));
   }
   awaitable<result<Delivery>> control(Control control) override {
-    return asked(Core::control(core_, std::move(control)));
+    return home_.ask(Core::control(home_.core(), std::move(control)));
   }
 
  private:
-  // What a node asks for happens at home in the order it was asked for.
-  template <class Call>
-  void at_home(Call call) {
-    asio::post(core_->home(), [core = core_, call = std::move(call)] { call(*core); });
-  }
-  template <class T>
-  awaitable<T> asked(awaitable<T> asking) {
-    // Without the awaiter's cancellation: Boost 1.81 would hand it to another thread by a pointer into this one's
-    // frame.
-    return asio::co_spawn(core_->home(), std::move(asking),
-                          asio::bind_cancellation_slot(asio::cancellation_slot(), asio::use_awaitable));
-  }
-
-  std::shared_ptr<Core> core_;
+  const HomeCalls<Core> home_;
   const NodeId id_;
   std::shared_ptr<Handlers> handlers_;
 };

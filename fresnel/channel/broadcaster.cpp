@@ -26,6 +26,9 @@ bool is_among(const std::vector<std::string>& users, const ConnectionContext& co
 
 }  // namespace
 
+// Shared, as each publication asks for them.
+using OptionsPtr = std::shared_ptr<const ChannelOptions>;
+
 // A channel on this thread.
 struct Broadcaster::State {
   struct Member {
@@ -36,7 +39,7 @@ struct Broadcaster::State {
     broker::Position known;  // what it has been given, or told that it knows: the history may be ahead of its delivery
   };
 
-  ChannelOptions options;
+  OptionsPtr options;
   bool on_demand = false;                 // it ends with its last member
   std::map<std::string, Member> members;  // by connection id
   // Envelopes of what was replayed, by offset: many come back at once after an outage. No more than the history has.
@@ -59,7 +62,7 @@ class Broadcaster::Core : public std::enable_shared_from_this<Core> {
   void close(const std::string& name);
   [[nodiscard]] const State* find(std::string_view name) const;
   // Of a channel that is there, or that may be made on demand.
-  [[nodiscard]] std::optional<ChannelOptions> options_of(std::string_view name) const;
+  [[nodiscard]] OptionsPtr options_of(std::string_view name) const;
   [[nodiscard]] std::vector<std::string> names() const;
   [[nodiscard]] bool is_connected() const noexcept { return connected_; }
   static awaitable<result<Subscribed>> subscribe(std::shared_ptr<Core> self, SocketPtr socket, std::string name,
@@ -75,8 +78,7 @@ class Broadcaster::Core : public std::enable_shared_from_this<Core> {
  private:
   using Channels = std::map<std::string, State, std::less<>>;
 
-  [[nodiscard]] result<void> check(const SocketPtr& socket, const std::string& name,
-                                   const std::optional<ChannelOptions>& options) const;
+  [[nodiscard]] result<void> check(const SocketPtr& socket, const std::string& name, const OptionsPtr& options) const;
   [[nodiscard]] static Error too_many() { return {Errc::throttled, "there are too many channels", 429}; }
   State::Member& add(State& channel, const SocketPtr& socket, const std::string& name);
   void watch(const SocketPtr& socket);
@@ -123,14 +125,14 @@ result<void> Broadcaster::Core::create(const std::string& name, const ChannelOpt
   }
   const auto found = channels_.find(name);
   if (found != channels_.end()) {
-    if (found->second.options == options) {
+    if (*found->second.options == options) {
       found->second.on_demand = false;
       return {};
     }
     return Error{Errc::conflict, "the channel \"" + name + "\" exists with other options", 409, "Conflict"};
   }
   if (channels_.size() >= options_.max_channels) return too_many();
-  channels_[name].options = options;
+  channels_[name].options = std::make_shared<const ChannelOptions>(options);
   return {};
 }
 
@@ -139,10 +141,11 @@ const Broadcaster::State* Broadcaster::Core::find(std::string_view name) const {
   return found == channels_.end() ? nullptr : &found->second;
 }
 
-std::optional<ChannelOptions> Broadcaster::Core::options_of(std::string_view name) const {
+OptionsPtr Broadcaster::Core::options_of(std::string_view name) const {
   if (const auto* channel = find(name)) return channel->options;
-  if (!options_.on_demand || !is_channel_name(name)) return std::nullopt;
-  return options_.on_demand(name);
+  if (!options_.on_demand || !is_channel_name(name)) return nullptr;
+  auto made = options_.on_demand(name);
+  return made ? std::make_shared<const ChannelOptions>(*std::move(made)) : nullptr;
 }
 
 std::vector<std::string> Broadcaster::Core::names() const {
@@ -161,7 +164,7 @@ void Broadcaster::Core::close(const std::string& name) {
 }
 
 result<void> Broadcaster::Core::check(const SocketPtr& socket, const std::string& name,
-                                      const std::optional<ChannelOptions>& options) const {
+                                      const OptionsPtr& options) const {
   if (!options) return no_channel(name);
   if (find(name) == nullptr && channels_.size() >= options_.max_channels) return too_many();
   if (!is_among(options->subscribers, socket->context())) {
@@ -177,7 +180,7 @@ result<void> Broadcaster::Core::check(const SocketPtr& socket, const std::string
 }
 
 Broadcaster::State::Member& Broadcaster::Core::add(State& channel, const SocketPtr& socket, const std::string& name) {
-  if (channel.members.empty()) node_->subscribe(name, channel.options.history());
+  if (channel.members.empty()) node_->subscribe(name, channel.options->history());
   auto& member = channel.members[socket->id()];
   member.socket = socket;
   member.joined = ++joins_;
@@ -207,7 +210,7 @@ bool Broadcaster::Core::unsubscribe(const std::string& connection_id, std::strin
   if (found == channels_.end() || found->second.members.erase(connection_id) == 0) return false;
   const auto known = of_socket_.find(connection_id);
   if (known != of_socket_.end()) known->second.erase(found->first);
-  if (found->second.options.presence) node_->remove_presence(found->first, connection_id);
+  if (found->second.options->presence) node_->remove_presence(found->first, connection_id);
   if (found->second.members.empty()) {
     node_->unsubscribe(found->first);
     if (found->second.on_demand) channels_.erase(found);
@@ -223,7 +226,7 @@ awaitable<result<Subscribed>> Broadcaster::Core::subscribe(std::shared_ptr<Core>
   const auto [at, is_new] = self->channels_.try_emplace(name);
   auto& channel = at->second;
   if (is_new) {
-    channel.options = options;
+    channel.options = given;
     channel.on_demand = true;
   }
   const auto joined = self->add(channel, socket, name).joined;
@@ -269,7 +272,7 @@ result<Subscribed> Broadcaster::Core::admit(const SocketPtr& socket, const std::
   auto& member = found->second;
   member.known = history.position;
   const auto waiting = std::exchange(member.joining, nullptr);
-  const auto policy = channel->second.options.slow_consumer;
+  const auto policy = channel->second.options->slow_consumer;
   for (const auto& publication : *waiting) {
     if (!is_new_to(member, *publication) || !selects(publication->selection, socket->context())) continue;
     socket->send(enveloped(name, *publication), policy);
@@ -292,7 +295,7 @@ OutboundMessage Broadcaster::Core::replayed(State& channel, std::string_view nam
   }
   replays.emplace(publication.offset, made);
   // A history's replay begins with its oldest: what is older than that is asked for no more.
-  while (replays.size() > channel.options.history_size) replays.erase(replays.begin());
+  while (replays.size() > channel.options->history_size) replays.erase(replays.begin());
   return made;
 }
 
@@ -304,7 +307,7 @@ Delivery Broadcaster::Core::deliver(std::string_view name, const PublicationPtr&
   Delivery delivery;
   const auto channel = channels_.find(name);
   if (channel == channels_.end()) return delivery;
-  const auto policy = channel->second.options.slow_consumer;
+  const auto policy = channel->second.options->slow_consumer;
   const auto message = enveloped(name, *publication);
   std::vector<std::string> lost;
   for (auto& [id, member] : channel->second.members) {
@@ -345,7 +348,7 @@ Delivery Broadcaster::Core::deliver_here(std::string_view name, const OutboundMe
     const bool wanted = socket && selects(options.selection, socket->context()) &&
                         !(options.exclude && options.exclude(socket->context())) &&
                         (!options.filter || options.filter(socket->context()));
-    const auto sent = wanted ? socket->send(enveloped_once, channel.options.slow_consumer) : websocket::Sent::closed;
+    const auto sent = wanted ? socket->send(enveloped_once, channel.options->slow_consumer) : websocket::Sent::closed;
     ++(sent == websocket::Sent::closed ? delivery.skipped : delivery.queued);
     if (sent == websocket::Sent::slow) ++delivery.slow;
   }
@@ -465,13 +468,14 @@ Broadcaster::~Broadcaster() { core_->leave(); }
 
 result<Broadcaster::Channel> Broadcaster::create_channel(std::string name, ChannelOptions options) {
   if (const auto made = core_->create(name, options); !made) return made.error();
-  return Channel(core_, std::move(name), std::move(options));
+  auto shared = core_->options_of(name);
+  return Channel(core_, std::move(name), std::move(shared));
 }
 
 result<Broadcaster::Channel> Broadcaster::find_channel(std::string_view name) const {
   auto options = core_->options_of(name);
   if (!options) return no_channel(name);
-  return Channel(core_, std::string(name), *std::move(options));
+  return Channel(core_, std::string(name), std::move(options));
 }
 
 std::vector<std::string> Broadcaster::channels() const { return core_->names(); }

@@ -82,7 +82,7 @@ class Broadcaster {
   class Channel {
    public:
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
-    [[nodiscard]] const ChannelOptions& options() const noexcept { return options_; }
+    [[nodiscard]] const ChannelOptions& options() const noexcept { return *options_; }
     // On this thread.
     [[nodiscard]] std::size_t subscriber_count() const noexcept;
     // Everywhere. Error invalid_argument where the channel keeps none.
@@ -97,12 +97,12 @@ class Broadcaster {
 
    private:
     friend class Broadcaster;
-    Channel(std::shared_ptr<Core> core, std::string name, ChannelOptions options)
+    Channel(std::shared_ptr<Core> core, std::string name, std::shared_ptr<const ChannelOptions> options)
         : core_(std::move(core)), name_(std::move(name)), options_(std::move(options)) {}
 
     std::shared_ptr<Core> core_;
     std::string name_;
-    ChannelOptions options_;
+    std::shared_ptr<const ChannelOptions> options_;
   };
 
   Broadcaster(const Executor& executor, broker::Broker& broker, BroadcasterOptions options = {});

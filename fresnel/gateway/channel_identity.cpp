@@ -3,17 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <sstream>
 
 #include "fresnel/gateway/credentials.hpp"
+#include "fresnel/gateway/option_values.hpp"
 
 namespace fresnel::gateway {
 namespace {
-
-constexpr std::size_t kMaxFile = 1u << 20;
 
 Error invalid(std::string_view option, std::string_view file, std::string_view problem) {
   return {Errc::invalid_argument, fmt::format("--{}: {}: {}", option, file, problem)};
@@ -26,14 +23,9 @@ std::string_view trim(std::string_view text) {
 }
 
 result<std::string> read_file(std::string_view option, const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::error_code ec;
-  if (!in || std::filesystem::is_directory(file, ec)) return invalid(option, file, "cannot be read; expected a file");
-  std::string text(kMaxFile + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() > kMaxFile) return invalid(option, file, "larger than 1 MiB");
-  return text;
+  auto text = read_option_file(file);
+  if (text) return text;
+  return Error{Errc::invalid_argument, fmt::format("--{}: {}", option, text.error().message)};
 }
 
 // Token -> user, of the lines that are neither empty nor begin with '#'.

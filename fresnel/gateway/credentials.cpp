@@ -5,6 +5,7 @@
 
 #include "fresnel/base/base64url.hpp"
 #include "fresnel/gateway/origin.hpp"
+#include "fresnel/websocket/handshake.hpp"
 
 namespace fresnel::gateway {
 namespace {
@@ -42,16 +43,8 @@ result<std::string> bearer_of(std::string_view authorization) {
 }  // namespace
 
 std::vector<std::string> offered_protocols(const net::Headers& headers) {
-  std::vector<std::string> offered;
-  for (const auto& [name, value] : headers) {
-    if (!net::equal_ignoring_case(name, "sec-websocket-protocol")) continue;
-    for (std::string_view rest(value); !rest.empty();) {
-      const auto comma = std::min(rest.find(','), rest.size());
-      if (const auto protocol = trim(rest.substr(0, comma)); !protocol.empty()) offered.emplace_back(protocol);
-      rest.remove_prefix(std::min(comma + 1, rest.size()));
-    }
-  }
-  return offered;
+  const auto elements = websocket::list_elements(headers, "sec-websocket-protocol");
+  return {elements.begin(), elements.end()};
 }
 
 bool is_credential_protocol(std::string_view protocol) noexcept {

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <span>
 #include <utility>
 
 namespace fresnel::gateway {
 namespace {
+
+constexpr std::size_t kMaxFile = 1u << 20;
 
 // A number with one of `units` behind it; the unit "" may be left out.
 std::optional<std::uint64_t> parse_quantity(std::string_view text,
@@ -24,6 +28,19 @@ std::optional<std::uint64_t> parse_quantity(std::string_view text,
 }
 
 }  // namespace
+
+result<std::string> read_option_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::error_code ec;
+  if (!in || std::filesystem::is_directory(path, ec)) {
+    return Error{Errc::not_found, path + ": cannot be read; expected a file"};
+  }
+  std::string text(kMaxFile + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  if (text.size() > kMaxFile) return Error{Errc::invalid_argument, path + ": larger than 1 MiB"};
+  return text;
+}
 
 std::optional<std::uint64_t> parse_number(std::string_view text) {
   std::uint64_t value = 0;

@@ -1,6 +1,6 @@
-// Values of options as people write them: 64KiB, 5s, true.
+// Values of options as people write them: 64KiB, 5s, true; and files that they name.
 //
-// Thread safety: pure functions.
+// Thread safety: pure functions; one reads a file.
 #pragma once
 
 #include <cstddef>
@@ -10,11 +10,15 @@
 #include <string_view>
 
 #include "fresnel/base/clock.hpp"
+#include "fresnel/base/error.hpp"
 
 namespace fresnel::gateway {
 
 // What was expected where a value could not be read; nothing when it was taken.
 using Expectation = std::optional<std::string>;
+
+// A file that an option names, of 1 MiB at most. Errors (not_found, invalid_argument) name it.
+[[nodiscard]] result<std::string> read_option_file(const std::string& path);
 
 [[nodiscard]] std::optional<std::uint64_t> parse_number(std::string_view text);
 // Each leaves `out` as it was when it cannot read the text.

@@ -7,7 +7,6 @@
 #include <array>
 #include <charconv>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <limits>
 
@@ -16,8 +15,6 @@
 
 namespace fresnel::gateway {
 namespace {
-
-constexpr std::size_t kMaxConfigFile = 1u << 20;
 
 // Reads one value.
 using Apply = Expectation (*)(std::string_view text, GatewayOptions& options);
@@ -191,7 +188,8 @@ const std::array<Setting, kOptions>& settings() {
        }},
       {{"channel-cookie", "NAME", "Cookie that may carry the token (default: none)"},
        &apply_text<&Options::channel_cookie>},
-      {{"broker", "URL", "NATS servers that join several gateways' channels: nats://host:4222 (default: none)", true},
+      {{"broker", "URL", "NATS servers that join several gateways' channels: nats://host:4222 (default: none)", true,
+        true},
        &apply_broker},
       {{"broker-credentials", "FILE", "NATS credentials, a user's JWT and seed"},
        &apply_text<&Options::broker_credentials>},
@@ -248,19 +246,6 @@ std::string all_names() {
   return names;
 }
 
-result<std::string> read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::error_code ec;
-  if (!in || std::filesystem::is_directory(path, ec)) {
-    return Error{.code = Errc::not_found, .message = fmt::format("{}: cannot be read; expected a YAML file", path)};
-  }
-  std::string text(kMaxConfigFile + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() > kMaxConfigFile) return invalid(fmt::format("{}: larger than 1 MiB", path));
-  return text;
-}
-
 }  // namespace
 
 std::span<const OptionSpec> option_specs() {
@@ -291,6 +276,7 @@ OptionValues options_from_environment(const GetEnvironment& get) {
 
 result<OptionValues> parse_options_file(std::string_view yaml, std::string_view file) {
   OptionValues values;
+  bool has_channels = false;
   try {
     const YAML::Node root = YAML::Load(std::string(yaml));
     if (root.IsNull()) return values;
@@ -300,7 +286,10 @@ result<OptionValues> parse_options_file(std::string_view yaml, std::string_view 
       const YAML::Node& key = item.first;
       const int line = key.Mark().line + 1;
       const std::string name = key.IsScalar() ? key.Scalar() : std::string("(not a text)");
-      if (name == "channels") continue;  // parse_channel_rules() reads it
+      if (name == "channels") {  // parse_channel_rules() reads it
+        if (!std::exchange(has_channels, true)) continue;
+        return invalid(fmt::format("{}:{}: channels: given twice; expected once", file, line));
+      }
       const OptionSpec* spec = find_spec(name);
       if (spec == nullptr) {
         return invalid(fmt::format("{}:{}: {}: unknown option; expected one of {}", file, line, name, all_names()));
@@ -331,8 +320,9 @@ result<LoadedOptions> resolve_options(const OptionValues& flags, const OptionVal
       const auto found = values->find(setting.spec.name);
       if (found == values->end()) continue;
       if (const auto expectation = setting.apply(found->second, loaded.options)) {
-        return invalid(fmt::format("{}: expected {}, got \"{}\"", place(source, setting.spec.name, file_name),
-                                   *expectation, found->second));
+        const auto got = setting.spec.secret ? std::string() : fmt::format(", got \"{}\"", found->second);
+        return invalid(
+            fmt::format("{}: expected {}{}", place(source, setting.spec.name, file_name), *expectation, got));
       }
       winner = source;
     }
@@ -346,7 +336,7 @@ result<LoadedOptions> load_options(const OptionValues& flags, std::string config
   OptionValues from_file;
   ChannelRules channels;
   if (!config_file.empty()) {
-    const auto text = read_file(config_file);
+    const auto text = read_option_file(config_file);
     if (!text) return text.error();
     auto parsed = parse_options_file(*text, config_file);
     if (!parsed) return parsed.error();

@@ -67,7 +67,8 @@ struct OptionSpec {
   std::string_view name;         // "max-message"
   std::string_view placeholder;  // of the value in --help, empty for a switch
   std::string_view help;
-  bool list = false;  // may be given several times; joined with commas
+  bool list = false;    // may be given several times; joined with commas
+  bool secret = false;  // may hold a password: errors do not repeat it
 };
 
 [[nodiscard]] std::span<const OptionSpec> option_specs();

@@ -102,6 +102,14 @@ TEST(Options, ABadValueNamesPlaceKeyAndExpectation) {
       {"linger", "5"},
       {"linger", "48h"},
       {"html-static-dir", "/no/such"},
+      {"channel-jwks", "issuer.example.com/keys"},
+      {"broker", "http://nats.example.com"},
+      {"broker", "nats://a:4222, b:4222"},
+      {"broker-prefix", "a b"},
+      {"broker-prefix", ""},
+      {"broker-replicas", "0"},
+      {"broker-replicas", "6"},
+      {"broker-wait", "1"},
   };
   for (const auto& [key, value] : bad) {
     const auto flag = resolve_options({{key, value}}, {}, {}, "f.yaml");
@@ -113,6 +121,30 @@ TEST(Options, ABadValueNamesPlaceKeyAndExpectation) {
     const auto file = resolve_options({}, {}, {{key, value}}, "f.yaml");
     EXPECT_THAT(file.error().message, StartsWith("f.yaml: " + std::string(key) + ": expected "));
   }
+}
+
+TEST(Options, ErrorsDoNotRepeatAPassword) {
+  const auto bad = resolve_options({{"broker", "nats:/user:distinctive@host"}}, {}, {}, "f.yaml");
+  ASSERT_FALSE(bad);
+  EXPECT_THAT(bad.error().message, ::testing::Not(HasSubstr("distinctive")));
+}
+
+TEST(Options, ChannelsAndTheirBrokerAreRead) {
+  const auto options = resolve_options({{"broker", "nats://a:4222, tls://b:4222"},
+                                        {"broker-prefix", "blue"},
+                                        {"broker-replicas", "3"},
+                                        {"broker-wait", "true"},
+                                        {"channel-jwks", "https://issuer/keys"},
+                                        {"channel-jwt-attributes", "team, role"}},
+                                       {}, {}, "")
+                           .value()
+                           .options;
+  EXPECT_THAT(options.broker, ElementsAre("nats://a:4222", "tls://b:4222"));
+  EXPECT_EQ(options.broker_prefix, "blue");
+  EXPECT_EQ(options.broker_replicas, 3u);
+  EXPECT_TRUE(options.broker_wait);
+  EXPECT_EQ(options.channel_jwks, "https://issuer/keys");
+  EXPECT_THAT(options.channel_jwt_attributes, ElementsAre("team", "role"));
 }
 
 TEST(Options, ABadValueIsAnErrorEvenWhenHidden) {
@@ -170,6 +202,14 @@ TEST(OptionsFile, ConfigFlagBeatsItsEnvironmentVariableAndMustExist) {
   const auto loaded = load_options({}, path.string(), environment);
   ASSERT_TRUE(loaded);
   EXPECT_EQ(loaded->options.threads, 5u);
+  std::ofstream(path) << "threads: 5\nchannels: {news: {history-size: 7}}\n";
+  const auto with_channels = load_options({}, path.string(), environment);
+  ASSERT_TRUE(with_channels) << with_channels.error().message;
+  EXPECT_EQ(channel_options(with_channels->options.channels, "news").value().history_size, 7u);
+  for (const auto* bad : {"channels: 3\n", "channels: {}\nchannels: {news: {}}\n"}) {
+    std::ofstream(path) << bad;
+    EXPECT_THAT(load_options({}, path.string(), environment).error().message, HasSubstr("channels: ")) << bad;
+  }
   std::filesystem::remove(path);
   const auto missing = load_options({}, "", environment);
   ASSERT_FALSE(missing);

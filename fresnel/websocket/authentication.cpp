@@ -9,6 +9,7 @@
 
 #include "fresnel/base/base64url.hpp"
 #include "fresnel/net/curl_client.hpp"
+#include "fresnel/websocket/handshake.hpp"
 
 namespace fresnel::websocket {
 namespace {
@@ -50,20 +51,13 @@ result<Identity> of_certificate(const net::ClientCertificate& certificate) {
 // The token behind `prefix` in the only subprotocol that begins with it.
 result<std::string> protocol_token(const net::Headers& headers, std::string_view prefix) {
   std::string token;
-  for (const auto& [field, value] : headers) {
-    if (!net::equal_ignoring_case(field, "sec-websocket-protocol")) continue;
-    std::string_view rest = value;
-    while (!rest.empty()) {
-      const auto end = std::min(rest.find(','), rest.size());
-      const auto protocol = trimmed(rest.substr(0, end));
-      rest.remove_prefix(std::min(end + 1, rest.size()));
-      if (!protocol.starts_with(prefix)) continue;
-      auto decoded = from_base64url(protocol.substr(prefix.size()));
-      if (!decoded || decoded->empty() || !token.empty()) {
-        return unauthorized("expected one subprotocol " + std::string(prefix) + " with a token in base64url");
-      }
-      token = *std::move(decoded);
+  for (const auto protocol : list_elements(headers, "sec-websocket-protocol")) {
+    if (!protocol.starts_with(prefix)) continue;
+    auto decoded = from_base64url(protocol.substr(prefix.size()));
+    if (!decoded || decoded->empty() || !token.empty()) {
+      return unauthorized("expected one subprotocol " + std::string(prefix) + " with a token in base64url");
     }
+    token = *std::move(decoded);
   }
   return token;
 }
@@ -73,13 +67,11 @@ result<std::string> protocol_token(const net::Headers& headers, std::string_view
 result<std::string> token_of(const net::Headers& headers, std::string_view cookie, std::string_view token_protocol) {
   constexpr std::string_view kScheme = "bearer";
   if (headers.has("authorization")) {
-    const auto fields = std::count_if(headers.begin(), headers.end(), [](const auto& field) {
-      return net::equal_ignoring_case(field.first, "authorization");
-    });
     const auto value = trimmed(headers.get("authorization"));
     const auto space = std::min(value.find(' '), value.size());
     const auto token = trimmed(value.substr(space));
-    if (fields > 1 || !net::equal_ignoring_case(value.substr(0, space), kScheme) || token.empty()) {
+    if (count_fields(headers, "authorization") > 1 || !net::equal_ignoring_case(value.substr(0, space), kScheme) ||
+        token.empty()) {
       return unauthorized("expected Authorization: Bearer with a token");
     }
     return std::string(token);

@@ -10,33 +10,10 @@ namespace {
 
 constexpr std::string_view kSpace = " \t";
 
-// Calls `use` for each element of the comma-separated lists in all fields called `name` (RFC 9110 section 5.6.1).
-template <class Use>
-void for_each_element(const net::Headers& headers, std::string_view name, Use use) {
-  for (const auto& [field, value] : headers) {
-    if (!net::equal_ignoring_case(field, name)) continue;
-    std::string_view rest = value;
-    while (!rest.empty()) {
-      const auto comma = std::min(rest.find(','), rest.size());
-      auto element = rest.substr(0, comma);
-      rest.remove_prefix(std::min(comma + 1, rest.size()));
-      element.remove_prefix(std::min(element.find_first_not_of(kSpace), element.size()));
-      element = element.substr(0, element.find_last_not_of(kSpace) + 1);
-      if (!element.empty()) use(element);
-    }
-  }
-}
-
 bool lists(const net::Headers& headers, std::string_view name, std::string_view wanted) {
-  bool found = false;
-  for_each_element(headers, name,
-                   [&](std::string_view element) { found = found || net::equal_ignoring_case(element, wanted); });
-  return found;
-}
-
-std::size_t count(const net::Headers& headers, std::string_view name) {
-  return static_cast<std::size_t>(std::count_if(
-      headers.begin(), headers.end(), [&](const auto& field) { return net::equal_ignoring_case(field.first, name); }));
+  const auto elements = list_elements(headers, name);
+  return std::any_of(elements.begin(), elements.end(),
+                     [&](std::string_view element) { return net::equal_ignoring_case(element, wanted); });
 }
 
 void skip_space(std::string_view& rest) { rest.remove_prefix(std::min(rest.find_first_not_of(kSpace), rest.size())); }
@@ -117,6 +94,28 @@ Errc code_of(int status) {
 
 }  // namespace
 
+std::vector<std::string_view> list_elements(const net::Headers& headers, std::string_view name) {
+  std::vector<std::string_view> elements;
+  for (const auto& [field, value] : headers) {
+    if (!net::equal_ignoring_case(field, name)) continue;
+    std::string_view rest = value;
+    while (!rest.empty()) {
+      const auto comma = std::min(rest.find(','), rest.size());
+      auto element = rest.substr(0, comma);
+      rest.remove_prefix(std::min(comma + 1, rest.size()));
+      element.remove_prefix(std::min(element.find_first_not_of(kSpace), element.size()));
+      element = element.substr(0, element.find_last_not_of(kSpace) + 1);
+      if (!element.empty()) elements.push_back(element);
+    }
+  }
+  return elements;
+}
+
+std::size_t count_fields(const net::Headers& headers, std::string_view name) {
+  return static_cast<std::size_t>(std::count_if(
+      headers.begin(), headers.end(), [&](const auto& field) { return net::equal_ignoring_case(field.first, name); }));
+}
+
 Error handshake_refusal(int status, std::string message) {
   return {code_of(status), std::move(message), status, std::string(reason_of(status))};
 }
@@ -131,10 +130,10 @@ std::optional<Error> check_handshake(const net::ServerRequest& request) {
   if (headers.get("sec-websocket-version") != "13") {
     return handshake_refusal(426, "only version 13 of WebSocket is spoken here");
   }
-  if (!is_key(headers.get("sec-websocket-key")) || count(headers, "sec-websocket-key") > 1) {
+  if (!is_key(headers.get("sec-websocket-key")) || count_fields(headers, "sec-websocket-key") > 1) {
     return handshake_refusal(400, "Sec-WebSocket-Key is missing, malformed or given twice");
   }
-  if (count(headers, "sec-websocket-version") > 1) {
+  if (count_fields(headers, "sec-websocket-version") > 1) {
     return handshake_refusal(400, "Sec-WebSocket-Version is given twice");
   }
   for (const auto& [name, value] : headers) {
@@ -146,12 +145,10 @@ std::optional<Error> check_handshake(const net::ServerRequest& request) {
 }
 
 std::string select_protocol(const net::Headers& headers, const std::vector<std::string>& served) {
+  const auto offered = list_elements(headers, "sec-websocket-protocol");
   for (const auto& protocol : served) {
     if (protocol.starts_with("base64url.")) continue;
-    bool offered = false;
-    for_each_element(headers, "sec-websocket-protocol",
-                     [&](std::string_view element) { offered = offered || element == protocol; });
-    if (offered) return protocol;
+    if (std::find(offered.begin(), offered.end(), protocol) != offered.end()) return protocol;
   }
   return {};
 }

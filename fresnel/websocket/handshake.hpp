@@ -20,6 +20,11 @@ namespace fresnel::websocket {
 // Nothing when the request is a valid handshake for version 13.
 [[nodiscard]] std::optional<Error> check_handshake(const net::ServerRequest& request);
 
+// The elements of the comma-separated lists in all fields of a name, without the empty ones (RFC 9110 section 5.6.1).
+[[nodiscard]] std::vector<std::string_view> list_elements(const net::Headers& headers, std::string_view name);
+// How many fields of a name there are.
+[[nodiscard]] std::size_t count_fields(const net::Headers& headers, std::string_view name);
+
 // The first of `served` that the client offers in its Sec-WebSocket-Protocol fields, empty when there is none. A
 // protocol that carries a credential (base64url.*) is never selected: the response would echo it.
 [[nodiscard]] std::string select_protocol(const net::Headers& headers, const std::vector<std::string>& served);

@@ -26,11 +26,6 @@ using net::WebSocketConnection;
 constexpr int kAbnormal = 1006;  // RFC 6455 section 7.1.5: there was no Close
 constexpr int kInternalError = 1011;
 
-std::size_t count_fields(const net::Headers& headers, std::string_view name) {
-  return static_cast<std::size_t>(std::count_if(
-      headers.begin(), headers.end(), [&](const auto& field) { return net::equal_ignoring_case(field.first, name); }));
-}
-
 // Differs from that of every other manager, on whichever machine.
 std::string make_id_prefix() {
   constexpr std::string_view kDigits = "0123456789abcdef";

@@ -39,14 +39,6 @@ class Gateways : public GatewayTest {
     write(*stream, json::serialize(json::object{{"type", "subscribe"}, {"channel", "news"}, {"position", position}}));
     return stream;
   }
-  json::value next(net::MessageStream& stream) {
-    const auto message = read(stream);
-    if (!message) {
-      ADD_FAILURE() << message.error().message;
-      return json::object{{"type", ""}};
-    }
-    return json::parse(message->payload);
-  }
   // The next message of a type.
   json::value until(net::MessageStream& stream, std::string_view type) {
     for (;;) {

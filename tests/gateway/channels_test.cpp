@@ -32,14 +32,6 @@ channels:
     headers.add("authorization", "Bearer of-" + user);
     return open("/channels", std::move(headers)).value();
   }
-  json::value next(net::MessageStream& stream) {
-    const auto message = read(stream);
-    if (!message) {
-      ADD_FAILURE() << message.error().message;
-      return json::object{{"type", ""}};
-    }
-    return json::parse(message->payload);
-  }
   json::value say(net::MessageStream& stream, const std::string& request) {
     write(stream, request);
     return next(stream);

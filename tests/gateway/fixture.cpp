@@ -1,6 +1,7 @@
 #include "tests/gateway/fixture.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/json/parse.hpp>
 #include <cstdlib>
 #include <sstream>
 
@@ -165,6 +166,13 @@ result<net::Message> GatewayTest::read(net::MessageStream& stream) {
   return message;
 }
 
+boost::json::value GatewayTest::next(net::MessageStream& stream) {
+  const auto message = read(stream);
+  if (message) return boost::json::parse(message->payload);
+  ADD_FAILURE() << message.error().message;
+  return boost::json::object{{"type", ""}, {"code", ""}};
+}
+
 void GatewayTest::write(net::MessageStream& stream, std::string text, bool binary) {
   net::testing::run(io_, [&]() -> awaitable<void> {
     net::Message message{text, binary};
@@ -191,6 +199,13 @@ double GatewayTest::metric(const std::string& sample) {
     if (line.starts_with(sample + " ")) return std::stod(line.substr(sample.size()));
   }
   return -1;
+}
+
+double GatewayTest::metric_once(const std::string& sample, double wanted) {
+  const auto limit = std::chrono::steady_clock::now() + seconds(10);
+  double seen = metric(sample);
+  while (seen != wanted && std::chrono::steady_clock::now() < limit) seen = metric(sample);
+  return seen;
 }
 
 std::string GatewayTest::header_of(const HttpReply& reply, std::string_view name) {

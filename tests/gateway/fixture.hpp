@@ -10,6 +10,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/json/value.hpp>
 #include <chrono>
 #include <future>
 #include <memory>
@@ -99,10 +100,15 @@ class GatewayTest : public testing::Test {
   [[nodiscard]] result<std::unique_ptr<net::MessageStream>> open(std::string path, net::Headers headers = {},
                                                                  std::vector<std::string> protocols = {});
   [[nodiscard]] result<net::Message> read(net::MessageStream& stream);
+  // The next message, of JSON; {"type":""} and a failure when there is none.
+  [[nodiscard]] boost::json::value next(net::MessageStream& stream);
   void write(net::MessageStream& stream, std::string text, bool binary = false);
   // What a raw request gets, until the gateway closes.
   [[nodiscard]] std::string raw(std::string request);
   [[nodiscard]] double metric(const std::string& sample);
+  // The same, asked for again until it is `wanted`, 10 s at most: a connection's end is counted after its client has
+  // seen it, and nothing tells when.
+  [[nodiscard]] double metric_once(const std::string& sample, double wanted);
 
   [[nodiscard]] static std::string header_of(const HttpReply& reply, std::string_view name);
 

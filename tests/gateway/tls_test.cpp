@@ -28,14 +28,6 @@ class BehindTls : public GatewayTest {
     tls->client_key_pem = identity.key_pem;
     tls_ = std::move(tls);
   }
-  json::value next(net::MessageStream& stream) {
-    const auto message = read(stream);
-    if (!message) {
-      ADD_FAILURE() << message.error().message;
-      return json::object{{"type", ""}, {"code", ""}};
-    }
-    return json::parse(message->payload);
-  }
 
   net::testing::Authority authority_{"trusted"};
   TempDir dir_;
