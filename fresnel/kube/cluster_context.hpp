@@ -1,28 +1,16 @@
 // How to reach one cluster, and as whom.
 //
-// Thread safety: plain values; TlsOptions is shared read-only.
+// Thread safety: plain values; TlsOptions and sources are shared.
 #pragma once
 
 #include <memory>
 #include <string>
 
+#include "fresnel/kube/credential.hpp"
+#include "fresnel/kube/credential_source.hpp"
 #include "fresnel/net/tls.hpp"
 
 namespace fresnel::kube {
-
-// What proves to an API server who is asking. A default one is anonymous.
-struct Credential {
-  std::string bearer_token;
-  std::string client_cert_pem;
-  std::string client_key_pem;
-
-  // SHA-256 in hex: equal exactly when the credentials are equal, so that it can stand for them in a key.
-  // The secret cannot be read from it. Still keep it out of logs: it would tie a user's requests together.
-  [[nodiscard]] std::string identity() const;
-  [[nodiscard]] bool anonymous() const noexcept { return bearer_token.empty() && client_cert_pem.empty(); }
-
-  friend bool operator==(const Credential&, const Credential&) = default;
-};
 
 // One context of a kubeconfig, resolved: files are read, data is decoded, paths are absolute.
 struct ClusterContext {
@@ -31,11 +19,17 @@ struct ClusterContext {
   std::string user;    // empty: none
   std::string server;  // http or https URL, with an optional path prefix, without a trailing slash
   std::string default_namespace = "default";
+  std::string proxy_url;                       // http, https or socks5; empty: as the environment says (net/proxy.hpp)
   std::shared_ptr<const net::TlsOptions> tls;  // carries the client certificate too; null: system roots
   Credential credential;
+  std::shared_ptr<CredentialSource> source = nullptr;  // null: the credential stays as it is
 
-  // The same cluster asked as somebody else: this context's own token and certificate are gone.
+  // Stands for the user in keys: the credential's, or the source's while its tokens come and go.
+  [[nodiscard]] std::string identity() const;
+  // The same cluster asked as somebody else: this context's own token, certificate and source are gone.
   [[nodiscard]] ClusterContext with_credential(Credential other) const;
+  // The same, with the credential that its source gives now. Impersonation stays. Errors: the source's.
+  [[nodiscard]] static awaitable<result<ClusterContext>> current(ClusterContext context);
 };
 
 }  // namespace fresnel::kube

@@ -1,7 +1,6 @@
 #include "fresnel/kube/kubeconfig.hpp"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -15,6 +14,8 @@
 #include <memory>
 #include <optional>
 #include <utility>
+
+#include "fresnel/net/digest.hpp"
 
 namespace fresnel::kube {
 namespace {
@@ -70,23 +71,6 @@ bool has_field(const Section& section, const char* field) {
   return body.IsMap() && body[field] && !body[field].IsNull();
 }
 
-std::optional<std::string> decode_base64(const std::string& text) {
-  std::string bytes(text.size() / 4 * 3 + 3, '\0');
-  const std::unique_ptr<EVP_ENCODE_CTX, decltype(&EVP_ENCODE_CTX_free)> context(EVP_ENCODE_CTX_new(),
-                                                                                EVP_ENCODE_CTX_free);
-  auto* out = reinterpret_cast<unsigned char*>(bytes.data());
-  int decoded = 0;
-  int last = 0;
-  EVP_DecodeInit(context.get());
-  if (EVP_DecodeUpdate(context.get(), out, &decoded, reinterpret_cast<const unsigned char*>(text.data()),
-                       static_cast<int>(text.size())) < 0 ||
-      EVP_DecodeFinal(context.get(), out + decoded, &last) < 0) {
-    return std::nullopt;
-  }
-  bytes.resize(static_cast<std::size_t>(decoded + last));
-  return bytes;
-}
-
 result<std::string> read_file(const std::string& path) {
   std::error_code error;
   if (fs::is_directory(path, error)) return Error{Errc::invalid_argument, fmt::format("\"{}\" is a folder", path)};
@@ -120,7 +104,7 @@ result<std::string> pem_field(const Section& section, const std::string& field) 
 
   std::string pem;
   if (!data->empty()) {
-    auto decoded = decode_base64(*data);
+    auto decoded = net::from_base64(*data);
     if (!decoded) return bad_field(section, data_field, "is not base64");
     pem = std::move(*decoded);
   } else {
@@ -220,7 +204,9 @@ result<void> fill_user(const Section& user, ClusterContext& context, net::TlsOpt
   tls.client_cert_pem = *certificate;
   tls.client_key_pem = *key;
   context.user = user.name;
-  context.credential = {std::move(*token), std::move(*certificate), std::move(*key)};
+  context.credential.bearer_token = *std::move(token);
+  context.credential.client_cert_pem = *std::move(certificate);
+  context.credential.client_key_pem = *std::move(key);
   return {};
 }
 

@@ -1,7 +1,5 @@
 #include "fresnel/net/curl_transfer.hpp"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <array>
 #include <boost/asio/as_tuple.hpp>
@@ -10,6 +8,7 @@
 #include <charconv>
 #include <stdexcept>
 
+#include "fresnel/net/digest.hpp"
 #include "fresnel/net/tcp_options.hpp"
 
 namespace fresnel::net {
@@ -87,15 +86,7 @@ curl_blob blob_of(const std::string& text) { return {const_cast<char*>(text.data
 // knows a certificate, which is public, would pass for its owner. Text behind a PEM block means nothing to OpenSSL, but
 // libcurl compares it: a digest of the key there keeps them apart.
 std::string marked_certificate(const TlsOptions& tls) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  EVP_Digest(tls.client_key_pem.data(), tls.client_key_pem.size(), digest.data(), &size, EVP_sha256(), nullptr);
-  std::string text = tls.client_cert_pem + "\n";
-  for (unsigned i = 0; i < size; ++i) {
-    constexpr std::string_view kHex = "0123456789abcdef";
-    text += {kHex[digest[i] >> 4], kHex[digest[i] & 15]};
-  }
-  return text;
+  return tls.client_cert_pem + "\n" + sha256_hex(tls.client_key_pem);
 }
 
 }  // namespace

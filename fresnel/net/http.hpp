@@ -47,6 +47,7 @@ struct HttpRequest {
   std::string url;  // absolute: scheme, host, port, path and query
   Headers headers;
   std::string body;
+  std::string proxy_url;                     // http, https or socks5; empty: as the environment says
   std::shared_ptr<const TlsOptions> tls;     // for https; null: system roots, no client certificate
   Duration connect_timeout = seconds(10);    // DNS, TCP, TLS
   Duration response_timeout = seconds(30);   // from the request until the response's header; 0 = none
