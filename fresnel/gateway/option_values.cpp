@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
-#include <fstream>
 #include <limits>
 #include <span>
 #include <utility>
+
+#include "fresnel/base/file.hpp"
 
 namespace fresnel::gateway {
 namespace {
@@ -30,15 +30,8 @@ std::optional<std::uint64_t> parse_quantity(std::string_view text,
 }  // namespace
 
 result<std::string> read_option_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::error_code ec;
-  if (!in || std::filesystem::is_directory(path, ec)) {
-    return Error{Errc::not_found, path + ": cannot be read; expected a file"};
-  }
-  std::string text(kMaxFile + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() > kMaxFile) return Error{Errc::invalid_argument, path + ": larger than 1 MiB"};
+  auto text = read_file(path, kMaxFile);
+  if (!text) return Error{text.error().code, path + ": cannot be read; expected a file of at most 1 MiB"};
   return text;
 }
 

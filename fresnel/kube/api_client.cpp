@@ -9,6 +9,7 @@
 #include <limits>
 #include <utility>
 
+#include "fresnel/base/log.hpp"
 #include "fresnel/base/version.hpp"
 
 namespace fresnel::kube {
@@ -122,28 +123,54 @@ std::string percent_encode(std::string_view text) {
 ApiClient::ApiClient(net::HttpTransport& transport, ClusterContext context)
     : transport_(transport), context_(std::move(context)) {}
 
-net::HttpRequest ApiClient::build(ApiRequest request) const {
+net::HttpRequest ApiClient::build(ApiRequest request) {
   net::HttpRequest http;
   http.method = std::move(request.method);
-  http.url = context_.server + request.path;
-  if (!request.query.empty()) http.url += "?" + request.query;
   http.headers.set("user-agent", "fresnel/" + std::string(kVersion));
   http.headers.set("accept", std::move(request.accept));
   if (!request.body.empty()) http.headers.set("content-type", std::move(request.content_type));
-  if (!context_.credential.bearer_token.empty()) {
-    http.headers.set("authorization", "Bearer " + context_.credential.bearer_token);
-  }
   for (const auto& [name, value] : request.headers) http.headers.set(name, value);
   http.body = std::move(request.body);
-  http.tls = context_.tls;
   http.response_timeout = request.response_timeout;
   http.idle_timeout = request.idle_timeout;
   return http;
 }
 
+net::HttpRequest ApiClient::addressed(net::HttpRequest request, const ClusterContext& context,
+                                      const std::string& path_and_query) const {
+  request.url = context.server + path_and_query;
+  request.tls = context.tls;
+  request.proxy_url = context.proxy_url;
+  context.credential.authorize(request.headers);
+  return request;
+}
+
+awaitable<result<std::unique_ptr<net::HttpResponse>>> ApiClient::forward(net::HttpRequest request,
+                                                                         std::string path_and_query) {
+  if (!context_.source) {
+    auto opening = transport_.open(addressed(std::move(request), context_, path_and_query));
+    co_return co_await std::move(opening);
+  }
+  const auto first = co_await ClusterContext::current(context_);
+  if (!first) co_return first.error();
+  auto opening = transport_.open(addressed(request, *first, path_and_query));
+  auto response = co_await std::move(opening);
+  if (!response || (*response)->status() != 401) co_return std::move(response);
+  context_.source->refused(first->credential);
+  const auto second = co_await ClusterContext::current(context_);
+  if (!second || second->credential == first->credential) {
+    if (!second) log::warn("{}: the credential cannot be renewed: {}", context_.name, second.error().message);
+    co_return std::move(response);
+  }
+  auto again = transport_.open(addressed(std::move(request), *second, path_and_query));
+  co_return co_await std::move(again);
+}
+
 awaitable<result<std::unique_ptr<net::HttpResponse>>> ApiClient::open(ApiRequest request) {
-  auto http = build(std::move(request));
-  auto response = co_await transport_.open(std::move(http));
+  std::string path_and_query = std::move(request.path);
+  if (!request.query.empty()) path_and_query += "?" + request.query;
+  auto opening = forward(build(std::move(request)), std::move(path_and_query));
+  auto response = co_await std::move(opening);
   if (!response) co_return response.error();
   if ((*response)->status() < 400) co_return std::move(*response);
   // What the body adds to the status is welcome, but a body that does not arrive changes nothing.

@@ -7,6 +7,9 @@
 // An HTTP status of 400 or more is an Error built from the Kubernetes Status in the body, so that success is always
 // an answer that can be used. Source: Kubernetes API conventions, "Response Status Kind".
 //
+// A credential that comes from a source is renewed once when the API server refuses it with 401, and the request is
+// sent again; for one that stays as it is the 401 is the answer.
+//
 // Thread safety: one thread, that of the transport. The client must outlive its requests, the transport the client.
 #pragma once
 
@@ -54,9 +57,15 @@ class ApiClient {
   [[nodiscard]] awaitable<result<ApiResponse>> request(ApiRequest request);
   // The response as it arrives: for watches and logs. The same errors.
   [[nodiscard]] awaitable<result<std::unique_ptr<net::HttpResponse>>> open(ApiRequest request);
+  // Sends what a proxied client wants: credential, TLS and proxy are put in, the URL is that of `path_and_query`. Any
+  // status is an answer. Errors: the transport's, and those of the credential's source.
+  [[nodiscard]] awaitable<result<std::unique_ptr<net::HttpResponse>>> forward(net::HttpRequest request,
+                                                                              std::string path_and_query);
 
  private:
-  [[nodiscard]] net::HttpRequest build(ApiRequest request) const;
+  [[nodiscard]] static net::HttpRequest build(ApiRequest request);
+  [[nodiscard]] net::HttpRequest addressed(net::HttpRequest request, const ClusterContext& context,
+                                           const std::string& path_and_query) const;
 
   net::HttpTransport& transport_;
   ClusterContext context_;

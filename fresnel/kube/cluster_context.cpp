@@ -19,9 +19,14 @@ std::shared_ptr<const net::TlsOptions> with_certificate(const std::shared_ptr<co
 }  // namespace
 
 std::string ClusterContext::identity() const {
-  if (!source) return credential.identity();
+  const auto digest = [](const std::string& text) { return net::sha256_hex(text); };
+  std::string parts = digest(server) + digest(proxy_url);
+  if (tls) {
+    parts += digest(tls->ca_pem) + digest(tls->server_name) + (tls->insecure_skip_verify ? "insecure" : "verified");
+  }
   // What the source does not give, impersonation, stays the context's.
-  return net::sha256_hex(source->identity() + credential.identity());
+  if (source) parts += "source " + source->identity();
+  return digest(parts + credential.identity());
 }
 
 ClusterContext ClusterContext::with_credential(Credential other) const {

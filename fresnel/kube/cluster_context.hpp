@@ -24,7 +24,8 @@ struct ClusterContext {
   Credential credential;
   std::shared_ptr<CredentialSource> source = nullptr;  // null: the credential stays as it is
 
-  // Stands for the user in keys: the credential's, or the source's while its tokens come and go.
+  // Stands in keys for how the cluster is reached and as whom: equal only when answers would be. With a source it stays
+  // while the source's tokens come and go.
   [[nodiscard]] std::string identity() const;
   // The same cluster asked as somebody else: this context's own token, certificate and source are gone.
   [[nodiscard]] ClusterContext with_credential(Credential other) const;

@@ -2,36 +2,28 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
-#include <fstream>
+#include "fresnel/kube/testing/fake_transport.hpp"
+#include "fresnel/kube/testing/temp_folder.hpp"
 
 namespace fresnel::kube {
 namespace {
 
-namespace fs = std::filesystem;
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr char kCa[] = "-----BEGIN CERTIFICATE-----\nca\n-----END CERTIFICATE-----\n";
 // base64 of "-----BEGIN X-----\n"
 constexpr char kPemBase64[] = "LS0tLS1CRUdJTiBYLS0tLS0K";
 
-class KubeconfigTest : public testing::Test {
- protected:
-  KubeconfigTest() {
-    std::string pattern = (fs::temp_directory_path() / "kubeconfig_test.XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-  }
-  ~KubeconfigTest() override { fs::remove_all(folder_); }
+// The token that a request would carry.
+std::string token_of(const ClusterContext& context) {
+  return run(ClusterContext::current(context)).value().credential.bearer_token;
+}
 
-  std::string write(const std::string& name, const std::string& text) {
-    const fs::path path = folder_ / name;
-    fs::create_directories(path.parent_path());
-    std::ofstream(path) << text;
-    return path.string();
-  }
+class KubeconfigTest : public ::testing::Test {
+ protected:
+  std::string write(const std::string& name, const std::string& text) { return folder_.write(name, text); }
 
   // One context "c" with the given lines in its cluster and user.
   static std::string config(const std::string& cluster, const std::string& user) {
@@ -50,17 +42,7 @@ class KubeconfigTest : public testing::Test {
     return loaded->find("c");
   }
 
-  void expect_context_error(const std::string& cluster, const std::string& user, const std::string& field,
-                            const std::string& problem) {
-    const auto context = load_one(cluster, user);
-    ASSERT_FALSE(context) << field;
-    EXPECT_EQ(context.error().code, Errc::invalid_argument);
-    EXPECT_THAT(context.error().message, HasSubstr((folder_ / "config").string()));
-    EXPECT_THAT(context.error().message, HasSubstr(field));
-    EXPECT_THAT(context.error().message, HasSubstr(problem));
-  }
-
-  fs::path folder_;
+  kube::testing::TempFolder folder_;
 };
 
 TEST_F(KubeconfigTest, ReadsEverythingAboutAContext) {
@@ -92,7 +74,7 @@ users:
   EXPECT_FALSE(context.tls->insecure_skip_verify);
   EXPECT_EQ(context.tls->client_cert_pem, "-----BEGIN X-----\n");
   EXPECT_EQ(context.credential.client_key_pem, "-----BEGIN X-----\n");
-  EXPECT_EQ(context.credential.bearer_token, "from-file");
+  EXPECT_EQ(token_of(context), "from-file");
 }
 
 TEST_F(KubeconfigTest, JsonIsYaml) {
@@ -127,21 +109,21 @@ TEST_F(KubeconfigTest, TheListIsMergedTheFirstWinsAndMissingFilesAreSkipped) {
                        "users: [{name: u, user: {tokenFile: token}}]\n");
   const auto c = write("c/config", "current-context: one\n");
   write("b/token", "secret");
-  const auto config = load_kubeconfig({.env_list = a + ":" + (folder_ / "gone").string() + "::" + b + ":" + c}).value();
+  const auto config = load_kubeconfig({.env_list = a + ":" + folder_.path("gone") + "::" + b + ":" + c}).value();
   ASSERT_EQ(config.contexts.size(), 2u);
   EXPECT_EQ(config.contexts[0].name, "one");
   EXPECT_EQ(config.current_context, "two");
   EXPECT_EQ(config.files, (std::vector<std::string>{a, b, c}));
   EXPECT_EQ(config.find()->server, "https://a");
   // The user's file is relative to b/config, which defines the user.
-  EXPECT_EQ(config.find("one")->credential.bearer_token, "secret");
+  EXPECT_EQ(token_of(config.find("one").value()), "secret");
 }
 
 TEST_F(KubeconfigTest, TheExplicitFileIsTheOnlyOneAndMustExist) {
   const auto listed = write("listed", config("server: 'https://listed'", ""));
   const auto named = write("named", config("server: 'https://named'", ""));
   EXPECT_EQ(load_kubeconfig({.explicit_path = named, .env_list = listed})->find()->server, "https://named");
-  const auto missing = load_kubeconfig({.explicit_path = (folder_ / "gone").string(), .env_list = listed});
+  const auto missing = load_kubeconfig({.explicit_path = folder_.path("gone"), .env_list = listed});
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, Errc::not_found);
   EXPECT_THAT(missing.error().message, HasSubstr("gone"));
@@ -149,8 +131,8 @@ TEST_F(KubeconfigTest, TheExplicitFileIsTheOnlyOneAndMustExist) {
 
 TEST_F(KubeconfigTest, TheHomeFolderIsTheLastResortAndMayBeEmpty) {
   write(".kube/config", config("server: 'https://home'", ""));
-  EXPECT_EQ(load_kubeconfig({.home = folder_.string()})->find()->server, "https://home");
-  const auto none = load_kubeconfig({.home = (folder_ / "elsewhere").string()}).value();
+  EXPECT_EQ(load_kubeconfig({.home = folder_.path("")})->find()->server, "https://home");
+  const auto none = load_kubeconfig({.home = folder_.path("elsewhere")}).value();
   EXPECT_TRUE(none.contexts.empty());
   EXPECT_EQ(none.find().error().code, Errc::not_found);
 }
@@ -174,34 +156,121 @@ clusters:
   EXPECT_EQ(config.find("good")->server, "https://f");
 }
 
-TEST_F(KubeconfigTest, SaysWhatIsWrongWithAField) {
+struct BadField {
+  std::string cluster;
+  std::string user;
+  std::string field;
+  std::string expectation;
+};
+
+TEST_F(KubeconfigTest, EveryBadKubeconfigIsOneErrorWithFileContextFieldAndExpectation) {
   write("empty", "");
   write("text", "hello");
-  expect_context_error("", "", "server", "missing");
-  expect_context_error("server: 'ftp://k'", "", "server", "http or https");
-  expect_context_error("server: 'https://'", "", "server", "http or https");
-  expect_context_error("server: [1]", "", "server", "expected a string");
-  expect_context_error("server: 'https://k', insecure-skip-tls-verify: 7", "", "insecure-skip-tls-verify",
-                       "true or false");
-  expect_context_error("server: 'https://k', certificate-authority-data: '%%%'", "", "certificate-authority-data",
-                       "base64");
-  expect_context_error("server: 'https://k', certificate-authority: text", "", "certificate-authority", "PEM");
-  expect_context_error("server: 'https://k', certificate-authority: gone", "", "certificate-authority", "No such file");
-  expect_context_error("server: 'https://k', certificate-authority: '.'", "", "certificate-authority", "folder");
-  expect_context_error(
-      std::string("server: 'https://k', certificate-authority: text, certificate-authority-data: ") + kPemBase64, "",
-      "certificate-authority", "only one");
-  expect_context_error(
-      std::string("server: 'https://k', insecure-skip-tls-verify: true, certificate-authority-data: ") + kPemBase64, "",
-      "insecure-skip-tls-verify", "not allowed");
-  expect_context_error("server: 'https://k'", std::string("client-certificate-data: ") + kPemBase64, "client-key",
-                       "missing");
-  expect_context_error("server: 'https://k'", std::string("client-key-data: ") + kPemBase64, "client-certificate",
-                       "missing");
-  expect_context_error("server: 'https://k'", "tokenFile: gone", "tokenFile", "No such file");
-  expect_context_error("server: 'https://k'", "tokenFile: empty", "tokenFile", "empty");
-  expect_context_error("server: 'https://k'", "exec: {command: aws}", "exec", "not supported");
-  expect_context_error("server: 'https://k', proxy-url: 'http://p'", "", "proxy-url", "not supported");
+  const std::string pem = kPemBase64;
+  const std::string server = "server: 'https://k'";
+  const std::vector<BadField> all = {
+      {"", "", "server", "expected the API server's URL"},
+      {"server: 'ftp://k'", "", "server", "expected an http or https URL"},
+      {"server: 'https://'", "", "server", "expected an http or https URL"},
+      {"server: 'https://a:b@k'", "", "server", "expected an http or https URL"},
+      {"server: 'https://k?x=1'", "", "server", "expected an http or https URL"},
+      {"server: [1]", "", "server", "expected a string"},
+      {server + ", insecure-skip-tls-verify: 7", "", "insecure-skip-tls-verify", "expected true or false"},
+      {server + ", certificate-authority-data: '%%%'", "", "certificate-authority-data", "expected base64"},
+      {server + ", certificate-authority-data: aGVsbG8=", "", "certificate-authority-data", "expected PEM text"},
+      {server + ", certificate-authority: text", "", "certificate-authority", "expected PEM text"},
+      {server + ", certificate-authority: gone", "", "certificate-authority", "No such file"},
+      {server + ", certificate-authority: '.'", "", "certificate-authority", "is a folder; expected a file"},
+      {server + ", certificate-authority: text, certificate-authority-data: " + pem, "", "certificate-authority",
+       "expected only one of them"},
+      {server + ", insecure-skip-tls-verify: true, certificate-authority-data: " + pem, "", "insecure-skip-tls-verify",
+       "expected no certificate authority"},
+      {server + ", tls-server-name: {}", "", "tls-server-name", "expected a string"},
+      {server + ", proxy-url: 'ftp://p'", "", "proxy-url", "expected an http, https or socks5 URL"},
+      {server + ", proxy-url: 'p:8080'", "", "proxy-url", "expected an http, https or socks5 URL"},
+      {server, "client-certificate-data: " + pem, "client-key", "expected a client certificate and its key"},
+      {server, "client-key-data: " + pem, "client-certificate", "expected a client certificate and its key"},
+      {server, "client-certificate: gone, client-key: gone", "client-certificate", "No such file"},
+      {server, "token: {}", "token", "expected a string"},
+      {server, "token: \"a\\nb\"", "token", "expected one line"},
+      {server, "tokenFile: gone", "tokenFile", "No such file"},
+      {server, "tokenFile: empty", "tokenFile", "expected a token"},
+      {server, "password: p", "username", "expected it with a password"},
+      {server, "username: 'a:b', password: p", "username", "expected no colon"},
+      {server, "username: a, password: p, token: t", "username", "expected one way to log in"},
+      {server, "as-groups: [a]", "as", "expected the user"},
+      {server, "as: a, as-groups: b", "as-groups", "expected a list of strings"},
+      {server, "as: a, as-user-extra: [b]", "as-user-extra", "expected a map of lists of strings"},
+      {server, "as: a, as-user-extra: {b: c}", "as-user-extra", "expected a map of lists of strings"},
+      {server, "auth-provider: {name: oidc}", "auth-provider", "expected an exec credential plugin"},
+  };
+  for (const auto& bad : all) {
+    const auto context = load_one(bad.cluster, bad.user);
+    ASSERT_FALSE(context) << bad.field << " " << bad.expectation;
+    EXPECT_EQ(context.error().code, Errc::invalid_argument);
+    const auto& message = context.error().message;
+    EXPECT_TRUE(message.starts_with("kubeconfig " + folder_.path("config") + ": context \"c\": ")) << message;
+    EXPECT_THAT(message, HasSubstr(": " + bad.field + ": "));
+    EXPECT_THAT(message, HasSubstr(bad.expectation));
+  }
+}
+
+TEST_F(KubeconfigTest, BasicAuthImpersonationAndProxyBelongToTheContext) {
+  const auto context = load_one("server: 'https://k', proxy-url: 'socks5://proxy:1080'",
+                                "username: ann, password: pass, as: bob, as-uid: '7', as-groups: [dev, ops], "
+                                "as-user-extra: {scopes: [view, edit], 'example.com/team': [a b]}")
+                           .value();
+  EXPECT_EQ(context.proxy_url, "socks5://proxy:1080");
+  net::Headers headers{{"Impersonate-User", "root"}, {"x", "y"}};
+  context.credential.authorize(headers);
+  const std::vector<net::Headers::Field> expected = {{"x", "y"},
+                                                     {"authorization", "Basic YW5uOnBhc3M="},
+                                                     {"Impersonate-User", "bob"},
+                                                     {"Impersonate-Uid", "7"},
+                                                     {"Impersonate-Group", "dev"},
+                                                     {"Impersonate-Group", "ops"},
+                                                     {"Impersonate-Extra-example.com%2Fteam", "a b"},
+                                                     {"Impersonate-Extra-scopes", "view"},
+                                                     {"Impersonate-Extra-scopes", "edit"}};
+  EXPECT_EQ(std::vector<net::Headers::Field>(headers.begin(), headers.end()), expected);
+}
+
+TEST_F(KubeconfigTest, ItSaysWhichFilesItDependsOn) {
+  write("ca", kCa);
+  write("token", "t");
+  const auto path = write("config", config("server: 'https://k', certificate-authority: ca", "tokenFile: token"));
+  const auto loaded = load_kubeconfig({.explicit_path = path}).value();
+  EXPECT_EQ(loaded.depends_on, (std::vector<std::string>{folder_.path("ca"), path, folder_.path("token")}));
+  // A file that is not there yet may come.
+  const auto none = load_kubeconfig({.home = folder_.path("home")}).value();
+  EXPECT_EQ(none.depends_on, std::vector<std::string>{folder_.path("home/.kube/config")});
+}
+
+TEST_F(KubeconfigTest, ContextsOfOneTokenFileShareTheirSource) {
+  write("token", "t");
+  KubeconfigOptions options;
+  options.explicit_path = write("config", config("server: 'https://k'", "tokenFile: token"));
+  options.sources = std::make_shared<CredentialSources>();
+  const auto first = load_kubeconfig(options)->find("c").value();
+  const auto again = load_kubeconfig(options)->find("c").value();
+  EXPECT_EQ(first.source, again.source);
+  EXPECT_EQ(first.identity(), again.identity());
+}
+
+TEST_F(KubeconfigTest, ATextFromAClientNamesNoFileProgramOrProxy) {
+  const std::string server = "server: 'https://k'";
+  const std::vector<std::pair<std::string, std::string>> bad = {{server + ", certificate-authority: /etc/passwd", ""},
+                                                                {server + ", proxy-url: 'http://p'", ""},
+                                                                {server, "tokenFile: /etc/passwd"},
+                                                                {server, "client-certificate: a, client-key: b"},
+                                                                {server, "exec: {command: sh}"}};
+  for (const auto& [cluster, user] : bad) {
+    const auto context = parse_untrusted_kubeconfig(config(cluster, user), "KUBECONFIG header")->find("c");
+    ASSERT_FALSE(context) << cluster << user;
+    EXPECT_THAT(context.error().message, HasSubstr("is not allowed in a kubeconfig that a client sends"));
+  }
+  const auto good = parse_untrusted_kubeconfig(config(server, "token: t"), "KUBECONFIG header")->find("c");
+  EXPECT_EQ(token_of(good.value()), "t");
 }
 
 TEST_F(KubeconfigTest, ErrorsNeverShowASecret) {
@@ -213,15 +282,15 @@ TEST_F(KubeconfigTest, ErrorsNeverShowASecret) {
 
 TEST_F(KubeconfigTest, TokenFileWinsOverTokenUnlessItCannotBeRead) {
   write("token", "new\n");
-  EXPECT_EQ(load_one("server: 'https://k'", "token: old, tokenFile: token")->credential.bearer_token, "new");
-  EXPECT_EQ(load_one("server: 'https://k'", "token: old, tokenFile: gone")->credential.bearer_token, "old");
+  EXPECT_EQ(token_of(load_one("server: 'https://k'", "token: old, tokenFile: token").value()), "new");
+  EXPECT_EQ(token_of(load_one("server: 'https://k'", "token: old, tokenFile: gone").value()), "old");
 }
 
 TEST_F(KubeconfigTest, ABrokenFileIsOneClearError) {
   const auto broken = load_kubeconfig({.explicit_path = write("config", "contexts:\n  - name: [\n")});
   ASSERT_FALSE(broken);
   EXPECT_EQ(broken.error().code, Errc::invalid_argument);
-  EXPECT_THAT(broken.error().message, HasSubstr((folder_ / "config").string() + ": line "));
+  EXPECT_THAT(broken.error().message, HasSubstr(folder_.path("config") + ": line "));
   EXPECT_THAT(load_kubeconfig({.explicit_path = write("config", "[]")}).error().message, HasSubstr("expected a map"));
   EXPECT_THAT(load_kubeconfig({.explicit_path = write("config", "clusters: 5")}).error().message,
               HasSubstr("clusters: expected a list"));

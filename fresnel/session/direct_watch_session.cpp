@@ -17,7 +17,7 @@ std::shared_ptr<DirectWatchSession> DirectWatchSession::open(SessionServices ser
   auto self = std::make_shared<DirectWatchSession>(services);
   auto parsed = hub::parse_watch_query(query);
   self->timeout_seconds_ = parsed.timeout_seconds;
-  hub::StreamKey key{context.name, context.credential.identity(), std::move(path), std::move(accept),
+  hub::StreamKey key{context.name, context.identity(), std::move(path), std::move(accept),
                      std::move(parsed.selectors)};
   hub::JoinOptions join{.resource_version = std::move(parsed.resource_version),
                         .bookmarks = parsed.bookmarks,

@@ -161,7 +161,7 @@ class MultiplexerSession {
     if (!context) return context.error();
     const auto query = hub::parse_watch_query(message.query);
     const std::string accept = message.accept.empty() ? std::string(kube::kJson) : message.accept;
-    hub::StreamSource source{{context->name, context->credential.identity(), *std::move(path), accept, query.selectors},
+    hub::StreamSource source{{context->name, context->identity(), *std::move(path), accept, query.selectors},
                              *context};
     hub::JoinOptions join{
         .resource_version = query.resource_version, .bookmarks = query.bookmarks, .deflated = pacer_->deflates()};
