@@ -45,4 +45,21 @@ void throw_exception_from_error(const Error& error, const boost::source_location
   throw std::runtime_error(error.message);
 }
 
+int http_status_of(const Error& error) noexcept {
+  if (error.status >= 400 && error.status < 600) return error.status;
+  switch (error.code) {
+    case Errc::invalid_argument: return 400;
+    case Errc::unauthorized: return 401;
+    case Errc::forbidden: return 403;
+    case Errc::not_found: return 404;
+    case Errc::timeout: return 504;
+    case Errc::connect_failed:
+    case Errc::tls_failed:
+    case Errc::closed:
+    case Errc::protocol:
+    case Errc::too_large: return 502;
+    default: return 500;
+  }
+}
+
 }  // namespace fresnel

@@ -46,6 +46,8 @@ using result = boost::system::result<T, Error>;
 
 // The code that stands for an HTTP error status (RFC 9110 section 15; Kubernetes API conventions).
 [[nodiscard]] Errc code_of_http_status(int status) noexcept;
+// The HTTP status that tells a client of this error: its own, else the one for its code; 500 for what has none.
+[[nodiscard]] int http_status_of(const Error& error) noexcept;
 
 // Called by result<T>::value() on an error: throws std::runtime_error with the message. For start-up and tests.
 [[noreturn]] void throw_exception_from_error(const Error& error, const boost::source_location& where);

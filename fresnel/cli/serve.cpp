@@ -76,7 +76,9 @@ int run_serve(const ServeArgs& args) {
   if (const auto configured = log::configure(options.log_level); !configured) {
     return fail(configured.error(), kExitUsage);
   }
-  const auto clusters = gateway::Clusters::load(kube::KubeconfigOptions::from_environment(options.kubeconfig));
+  const auto files = std::make_shared<gateway::ClusterFiles>(
+      kube::KubeconfigOptions::from_environment(options.kubeconfig), options.in_cluster);
+  const auto clusters = files->load();
   if (!clusters) return fail(clusters.error(), kExitUsage);
   for (const auto& entry : clusters->entries()) {
     if (!entry.context) log::warn("cluster {} cannot be used: {}", entry.name, entry.context.error().message);
@@ -88,7 +90,7 @@ int run_serve(const ServeArgs& args) {
   int received = 0;
   signals.async_wait([&](const error_code&, int number) { received = number; });
 
-  gateway::Gateway gateway(options, *clusters);
+  gateway::Gateway gateway(options, *clusters, files);
   const auto bound = gateway.start();
   if (!bound) return fail(bound.error(), bound.error().code == Errc::internal ? kExitError : kExitUsage);
   (void)Output().write(greeting(*bound, options, *clusters));

@@ -1,7 +1,6 @@
 #include "fresnel/gateway/clusters.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -14,23 +13,6 @@ Clusters::Clusters(std::vector<kube::KubeconfigEntry> entries) {
   for (auto& entry : entries) {
     if (by_name_.emplace(entry.name, entries_.size()).second) entries_.push_back(std::move(entry));
   }
-}
-
-result<Clusters> Clusters::load(const kube::KubeconfigOptions& options) {
-  auto kubeconfig = kube::load_kubeconfig(options);
-  if (!kubeconfig) return kubeconfig.error();
-  if (kubeconfig->files.empty()) {
-    const std::string looked_at = options.env_list.empty()
-                                      ? fmt::format("at {}/.kube/config (KUBECONFIG is not set)", options.home)
-                                      : fmt::format("at KUBECONFIG={}", options.env_list);
-    return Error{.code = Errc::not_found,
-                 .message = fmt::format("no kubeconfig: looked {}; --kubeconfig FILE names one", looked_at)};
-  }
-  if (kubeconfig->contexts.empty()) {
-    return Error{.code = Errc::not_found,
-                 .message = fmt::format("no contexts in the kubeconfig {}", fmt::join(kubeconfig->files, ", "))};
-  }
-  return Clusters(std::move(kubeconfig->contexts));
 }
 
 Clusters Clusters::of(const std::vector<kube::ClusterContext>& contexts) {
@@ -52,7 +34,7 @@ result<kube::ClusterContext> Clusters::find(std::string_view name) const {
   return error;
 }
 
-std::string Clusters::config_json() const {
+std::string Clusters::config_json(bool dynamic) const {
   boost::json::array clusters;
   for (const auto& entry : entries_) {
     boost::json::object cluster;
@@ -65,7 +47,7 @@ std::string Clusters::config_json() const {
   }
   boost::json::object config;
   config["clusters"] = std::move(clusters);
-  config["isDynamicClusterEnabled"] = false;
+  config["isDynamicClusterEnabled"] = dynamic;
   config["allowKubeconfigChanges"] = false;
   return boost::json::serialize(config);
 }

@@ -18,8 +18,6 @@ class Clusters {
  public:
   // The first of several entries with one name wins.
   explicit Clusters(std::vector<kube::KubeconfigEntry> entries);
-  // Those of the kubeconfig. Error not_found says where it looked when there is no kubeconfig, or no context in it.
-  [[nodiscard]] static result<Clusters> load(const kube::KubeconfigOptions& options);
   [[nodiscard]] static Clusters of(const std::vector<kube::ClusterContext>& contexts);
 
   [[nodiscard]] bool contains(std::string_view name) const { return by_name_.contains(name); }
@@ -28,7 +26,8 @@ class Clusters {
   [[nodiscard]] const std::vector<kube::KubeconfigEntry>& entries() const noexcept { return entries_; }
 
   // GET /config: {"clusters":[{"name","server","auth_type","meta_data","error"?}],...} as Headlamp's frontend reads it.
-  [[nodiscard]] std::string config_json() const;
+  // `dynamic`: clients may bring clusters of their own.
+  [[nodiscard]] std::string config_json(bool dynamic = false) const;
 
  private:
   std::vector<kube::KubeconfigEntry> entries_;

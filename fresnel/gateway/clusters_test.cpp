@@ -34,19 +34,6 @@ TEST(Clusters, FindSaysWhyNot) {
   EXPECT_FALSE(clusters.contains(""));
 }
 
-TEST(Clusters, AMissingKubeconfigSaysWhereItLooked) {
-  const auto home = Clusters::load({.explicit_path = "", .env_list = "", .home = "/no/home"});
-  ASSERT_FALSE(home);
-  EXPECT_EQ(home.error().message,
-            "no kubeconfig: looked at /no/home/.kube/config (KUBECONFIG is not set); --kubeconfig FILE names one");
-  const auto listed = Clusters::load({.explicit_path = "", .env_list = "/no/a:/no/b", .home = "/no/home"});
-  ASSERT_FALSE(listed);
-  EXPECT_EQ(listed.error().message, "no kubeconfig: looked at KUBECONFIG=/no/a:/no/b; --kubeconfig FILE names one");
-  const auto named = Clusters::load({.explicit_path = "/no/c", .env_list = "", .home = "/no/home"});
-  ASSERT_FALSE(named);
-  EXPECT_NE(named.error().message.find("/no/c"), std::string::npos);
-}
-
 TEST(Clusters, TheFirstOfANameWins) {
   auto second = context("a");
   second.server = "https://second";

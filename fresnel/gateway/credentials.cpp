@@ -25,11 +25,6 @@ std::string_view trim(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
-// What may stand in an Authorization field: visible ASCII.
-bool is_token(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
-}
-
 result<std::string> bearer_of(std::string_view authorization) {
   constexpr std::string_view kScheme = "bearer";
   const auto space = std::min(authorization.find(' '), authorization.size());
@@ -41,6 +36,10 @@ result<std::string> bearer_of(std::string_view authorization) {
 }
 
 }  // namespace
+
+bool is_token(std::string_view text) noexcept {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+}
 
 std::vector<std::string> offered_protocols(const net::Headers& headers) {
   const auto elements = websocket::list_elements(headers, "sec-websocket-protocol");

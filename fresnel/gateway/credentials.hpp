@@ -38,6 +38,9 @@ inline constexpr std::string_view kBearerProtocol = "base64url.bearer.authorizat
 // none is selected. Watch events are text frames whatever is selected.
 [[nodiscard]] std::string watch_protocol(const std::vector<std::string>& offered);
 
+// Whether the text can be a token in an Authorization field: visible ASCII.
+[[nodiscard]] bool is_token(std::string_view text) noexcept;
+
 // The client's own token, empty when it brought none. Error unauthorized: an Authorization of another scheme, an empty
 // token, or two different ones.
 [[nodiscard]] result<std::string> client_token(const net::Headers& headers);

@@ -10,6 +10,7 @@
 #include "fresnel/broker/memory_broker.hpp"
 #include "fresnel/broker/nats_broker.hpp"
 #include "fresnel/gateway/channel_identity.hpp"
+#include "fresnel/gateway/cluster_watch.hpp"
 #include "fresnel/gateway/origin.hpp"
 #include "fresnel/gateway/worker.hpp"
 
@@ -41,7 +42,8 @@ result<void> check_free(const net::Endpoint& endpoint, Clock& clock) {
 
 class Gateway::Impl {
  public:
-  Impl(GatewayOptions options, Clusters clusters) : shared_(with_threads(std::move(options)), std::move(clusters)) {}
+  Impl(GatewayOptions options, Clusters clusters, std::shared_ptr<ClusterFiles> files)
+      : shared_(with_threads(std::move(options)), std::move(clusters)), files_(std::move(files)) {}
 
   result<net::Endpoint> start();
   void stop();
@@ -51,7 +53,9 @@ class Gateway::Impl {
   result<void> start_channels();
 
   Shared shared_;
+  std::shared_ptr<ClusterFiles> files_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<ClusterWatch> watch_;
 };
 
 result<net::Endpoint> Gateway::Impl::start() {
@@ -66,6 +70,9 @@ result<net::Endpoint> Gateway::Impl::start() {
   auto tls = tls_server(shared_.options);
   if (!tls) return tls.error();
   shared_.tls = *std::move(tls);
+  auto backend_token = BackendToken::load(shared_.options.backend_token_file, shared_.options.backend_token);
+  if (!backend_token) return backend_token.error();
+  shared_.backend_token = *std::move(backend_token);
   auto users = channel_authentication(shared_.options);
   if (!users) return users.error();
   auto back_ends = api_authentication(shared_.options);
@@ -91,7 +98,9 @@ result<net::Endpoint> Gateway::Impl::start() {
   shared_.loopback_listener = is_loopback_host(bound->host);
   shared_.ready = true;
   log::info("listening on {} with {} threads, {} clusters", bound->to_string(), workers_.size(),
-            shared_.clusters.entries().size());
+            shared_.first_clusters->entries().size());
+  for (const auto& worker : workers_) shared_.workers.push_back(worker.get());
+  watch_ = std::make_unique<ClusterWatch>(shared_, workers_.front()->executor(), files_);
   for (const auto& worker : workers_) worker->run();
   return bound;
 }
@@ -136,6 +145,7 @@ result<net::Endpoint> Gateway::Impl::listen() {
 
 void Gateway::Impl::stop() {
   if (!shared_.ready.exchange(false)) return;
+  watch_->stop();
   std::vector<std::future<void>> drains;
   for (const auto& worker : workers_) drains.push_back(worker->drain());
   const auto deadline = std::chrono::steady_clock::now() + shared_.options.drain_timeout + kGrace;
@@ -157,8 +167,8 @@ void Gateway::Impl::stop() {
   workers_.clear();
 }
 
-Gateway::Gateway(GatewayOptions options, Clusters clusters)
-    : impl_(std::make_unique<Impl>(std::move(options), std::move(clusters))) {}
+Gateway::Gateway(GatewayOptions options, Clusters clusters, std::shared_ptr<ClusterFiles> files)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(clusters), std::move(files))) {}
 
 Gateway::~Gateway() { stop(); }
 

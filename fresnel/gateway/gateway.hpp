@@ -7,6 +7,7 @@
 //
 // Routes, all below the base URL:
 //   /wsMultiplexer                  many watches over one WebSocket (session::serve_multiplexer)
+//   /clusters/<name>/set-token, me  a browser's login (token_routes.hpp)
 //   /clusters/<name>/...            a watch with an Upgrade: a direct watch socket; any other Upgrade: a tunnel;
 //                                   else the proxy to the API server
 //   /channels                       channels for browsers; /api/... for back ends (channel_routes.hpp)
@@ -23,6 +24,7 @@
 #include <memory>
 
 #include "fresnel/base/error.hpp"
+#include "fresnel/gateway/cluster_files.hpp"
 #include "fresnel/gateway/clusters.hpp"
 #include "fresnel/gateway/options.hpp"
 #include "fresnel/net/http_server.hpp"
@@ -31,7 +33,8 @@ namespace fresnel::gateway {
 
 class Gateway {
  public:
-  Gateway(GatewayOptions options, Clusters clusters);
+  // `files`: where the clusters came from, which is looked at every second; null: they stay as they are.
+  Gateway(GatewayOptions options, Clusters clusters, std::shared_ptr<ClusterFiles> files = nullptr);
   ~Gateway();  // stop()
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;

@@ -142,13 +142,20 @@ Expectation apply_text(std::string_view text, GatewayOptions& options) {
   return std::nullopt;
 }
 
-constexpr std::size_t kOptions = 30;
+constexpr std::size_t kOptions = 33;
 
 const std::array<Setting, kOptions>& settings() {
   using Options = GatewayOptions;
   static const std::array<Setting, kOptions> table = {{
       {{"kubeconfig", "FILE", "The only kubeconfig to read (default: $KUBECONFIG, then ~/.kube/config)"},
        [](std::string_view text, Options& o) -> Expectation { return o.kubeconfig = std::string(text), std::nullopt; }},
+      {{"in-cluster", "", "Serve the cluster of the pod that this runs in too, as its service account"},
+       [](std::string_view text, Options& o) { return apply_bool(text, o.in_cluster); }},
+      {{"enable-dynamic-clusters", "", "Let clients bring kubeconfigs of their own (without files or plugins)"},
+       [](std::string_view text, Options& o) { return apply_bool(text, o.enable_dynamic_clusters); }},
+      {{"backend-token-file", "FILE",
+        "File with the token that every client must bring (default: $HEADLAMP_BACKEND_TOKEN, else none)"},
+       &apply_text<&Options::backend_token_file>},
       {{"listen", "HOST:PORT", "Address to listen on (default: 127.0.0.1:4466; port 0: a free one)"}, &apply_listen},
       {{"base-url", "PATH", "Path below which everything is served (default: none)"}, &apply_base_url},
       {{"threads", "N", "I/O threads (default: 0, one a core)"}, &apply_threads},
@@ -346,7 +353,9 @@ result<LoadedOptions> load_options(const OptionValues& flags, std::string config
     channels = *std::move(rules);
   }
   auto loaded = resolve_options(flags, options_from_environment(get), from_file, config_file);
-  if (loaded) loaded->options.channels = std::move(channels);
+  if (!loaded) return loaded;
+  loaded->options.channels = std::move(channels);
+  loaded->options.backend_token = get("HEADLAMP_BACKEND_TOKEN").value_or("");  // as headlamp-server is given it
   return loaded;
 }
 

@@ -28,7 +28,11 @@
 namespace fresnel::gateway {
 
 struct GatewayOptions {
-  std::string kubeconfig;  // empty: $KUBECONFIG, then ~/.kube/config
+  std::string kubeconfig;                // empty: $KUBECONFIG, then ~/.kube/config
+  bool in_cluster = false;               // the cluster of the pod that this runs in, too
+  bool enable_dynamic_clusters = false;  // clients may bring kubeconfigs of their own
+  std::string backend_token_file;        // goes before backend_token
+  std::string backend_token;             // of $HEADLAMP_BACKEND_TOKEN only; empty: none is asked for
   net::Endpoint listen{"127.0.0.1", 4466};
   std::string base_url;                      // "" or "/path", without a trailing slash
   unsigned threads = 0;                      // 0: one a core

@@ -18,8 +18,8 @@ namespace {
 constexpr std::array<std::string_view, 9> kHopByHop = {
     "connection", "keep-alive",         "proxy-connection",   "te", "trailer", "transfer-encoding",
     "upgrade",    "proxy-authenticate", "proxy-authorization"};
-constexpr std::array<std::string_view, 8> kOwnOfRequest = {
-    "host", "origin", "referer", "cookie", "authorization", "content-length", "expect", "http2-settings"};
+constexpr std::array<std::string_view, 9> kOwnOfRequest = {
+    "host", "origin", "referer", "cookie", "authorization", "content-length", "expect", "http2-settings", "kubeconfig"};
 constexpr std::array<std::string_view, 4> kOwnOfResponse = {"set-cookie", "set-cookie2", "alt-svc",
                                                             "strict-transport-security"};
 // An API server answers within its own 60 s; what it proxies to may take longer.
@@ -51,14 +51,18 @@ std::vector<std::string_view> connection_options(const net::Headers& headers) {
   return options;
 }
 
-awaitable<int> stream(net::HttpExchange& exchange, net::HttpTransport& transport, net::HttpRequest upstream,
-                      net::Headers extra) {
-  auto opened = co_await transport.open(std::move(upstream));
+awaitable<int> stream(net::HttpExchange& exchange, kube::ApiClient& client, net::HttpRequest upstream,
+                      std::string path_and_query, net::Headers extra) {
+  auto forwarding = client.forward(std::move(upstream), std::move(path_and_query));
+  auto opened = co_await std::move(forwarding);
   if (!opened) {
     if (opened.error().code == Errc::cancelled) co_return kClientClosed;
     const int status = http_status_of(opened.error());
     log::warn("{} {}: {}", exchange.request().method, exchange.request().path(), opened.error().message);
-    std::string message = "the cluster's API server cannot be reached: " + opened.error().message;
+    std::string message = opened.error().message;  // of a credential: it says all
+    if (opened.error().code != Errc::unauthorized) {
+      message = "the cluster's API server cannot be reached: " + message;
+    }
     co_return co_await respond_status(exchange, status, std::move(message), std::move(extra));
   }
   const std::unique_ptr<net::HttpResponse> response = *std::move(opened);
@@ -111,31 +115,26 @@ net::Headers forwarded_response_headers(const net::Headers& headers) {
   return forwarded;
 }
 
-std::string upstream_url(const kube::ClusterContext& cluster, const ClusterRoute& route, std::string_view query) {
-  std::string url = cluster.server + route.path;
-  if (!query.empty()) url.append("?").append(query);
-  return url;
+std::string upstream_target(const ClusterRoute& route, std::string_view query) {
+  std::string target = route.path;
+  if (!query.empty()) target.append("?").append(query);
+  return target;
 }
 
-net::HttpRequest make_upstream_request(const net::ServerRequest& request, const ClusterRoute& route,
-                                       const kube::ClusterContext& cluster) {
+net::HttpRequest make_upstream_request(const net::ServerRequest& request) {
   net::HttpRequest upstream;
   upstream.method = request.method;
-  upstream.url = upstream_url(cluster, route, request.query());
   upstream.headers = forwarded_request_headers(request.headers);
-  if (!cluster.credential.bearer_token.empty()) {
-    upstream.headers.add("Authorization", "Bearer " + cluster.credential.bearer_token);
-  }
   upstream.body = request.body;
-  upstream.tls = cluster.tls;
   upstream.response_timeout = kResponseTimeout;
   return upstream;
 }
 
-awaitable<int> proxy(net::HttpExchange& exchange, net::HttpTransport& transport, net::HttpRequest upstream,
+awaitable<int> proxy(net::HttpExchange& exchange, kube::ApiClient& client, std::string path_and_query,
                      net::Headers extra) {
   using namespace asio::experimental::awaitable_operators;
-  auto streaming = stream(exchange, transport, std::move(upstream), std::move(extra));
+  auto streaming =
+      stream(exchange, client, make_upstream_request(exchange.request()), std::move(path_and_query), std::move(extra));
   auto gone = exchange.wait_for_disconnect();
   const auto first = co_await (std::move(streaming) || std::move(gone));
   if (const int* status = std::get_if<0>(&first)) co_return *status;

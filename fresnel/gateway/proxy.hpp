@@ -12,7 +12,7 @@
 
 #include "fresnel/base/asio.hpp"
 #include "fresnel/gateway/cluster_routes.hpp"
-#include "fresnel/kube/cluster_context.hpp"
+#include "fresnel/kube/api_client.hpp"
 #include "fresnel/net/http.hpp"
 #include "fresnel/net/http_server.hpp"
 
@@ -25,17 +25,16 @@ namespace fresnel::gateway {
 // which are the gateway's own to send.
 [[nodiscard]] net::Headers forwarded_response_headers(const net::Headers& headers);
 
-// The server's URL of an API path and a query.
-[[nodiscard]] std::string upstream_url(const kube::ClusterContext& cluster, const ClusterRoute& route,
-                                       std::string_view query);
+// An API path and a query, as they are appended to the server's URL.
+[[nodiscard]] std::string upstream_target(const ClusterRoute& route, std::string_view query);
 
-// `cluster` carries the credential to use.
-[[nodiscard]] net::HttpRequest make_upstream_request(const net::ServerRequest& request, const ClusterRoute& route,
-                                                     const kube::ClusterContext& cluster);
+// What goes on to the API server, without address and credential.
+[[nodiscard]] net::HttpRequest make_upstream_request(const net::ServerRequest& request);
 
-// Sends `upstream` and streams its response to the client with `extra` headers on top; a Status with 502 or 504 when
-// there is none. A client that goes away cancels the request. Returns the status that the client was sent.
-[[nodiscard]] awaitable<int> proxy(net::HttpExchange& exchange, net::HttpTransport& transport,
-                                   net::HttpRequest upstream, net::Headers extra);
+// Sends the exchange's request with `client` and streams its response to the client with `extra` headers on top; a
+// Status with 502 or 504 when there is none, with 401 when there is no credential. A client that goes away cancels the
+// request. Returns the status that the client was sent.
+[[nodiscard]] awaitable<int> proxy(net::HttpExchange& exchange, kube::ApiClient& client, std::string path_and_query,
+                                   net::Headers extra);
 
 }  // namespace fresnel::gateway

@@ -17,10 +17,6 @@ namespace fresnel::gateway {
 
 // {"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":...,"reason":...,"code":...}
 [[nodiscard]] std::string status_json(int code, std::string_view message);
-
-// The HTTP status that tells of `error`: its own, or the one that its code stands for (502 and 504 for an upstream).
-[[nodiscard]] int http_status_of(const Error& error) noexcept;
-
 // Headers that let the page of a named foreign origin read the answer; none for any other request.
 [[nodiscard]] net::Headers cors_headers(const net::Headers& request, const websocket::OriginPolicy& policy);
 

@@ -84,9 +84,7 @@ net::Headers upgrade_headers(const net::ServerRequest& request, const kube::Clus
     if (!is_credential_protocol(protocol)) protocols += (protocols.empty() ? "" : ", ") + protocol;
   }
   if (!protocols.empty()) headers.add("Sec-WebSocket-Protocol", std::move(protocols));
-  if (!cluster.credential.bearer_token.empty()) {
-    headers.add("Authorization", "Bearer " + cluster.credential.bearer_token);
-  }
+  cluster.credential.authorize(headers);
   if (!request.body.empty()) headers.add("Content-Length", std::to_string(request.body.size()));
   return headers;
 }
@@ -142,43 +140,70 @@ class Tunnels::Handshake {
   http::response_parser<http::string_body> response_;
 };
 
-awaitable<int> Tunnels::serve(net::HttpExchange& exchange, kube::ClusterContext cluster, std::string url) {
-  using namespace asio::experimental::awaitable_operators;
-  const auto address = parse_url(url);
-  auto head = address ? net::upgrade_request_head(exchange.request().method, address->target,
-                                                  upgrade_headers(exchange.request(), cluster, address->authority))
-                      : address.error();
-  if (!head) {
-    auto message = head.error().message;
-    co_return co_await respond_status(exchange, http_status_of(head.error()), std::move(message));
-  }
+awaitable<result<std::unique_ptr<Tunnels::Handshake>>> Tunnels::shake(net::HttpExchange& exchange,
+                                                                      kube::ClusterContext cluster,
+                                                                      std::string target) {
+  const auto address = parse_url(cluster.server + target);
+  if (!address) co_return address.error();
+  auto head = net::upgrade_request_head(exchange.request().method, address->target,
+                                        upgrade_headers(exchange.request(), cluster, address->authority));
+  if (!head) co_return head.error();
   auto tls = address->tls && !cluster.tls ? std::make_shared<const net::TlsOptions>() : cluster.tls;
   if (!address->tls) tls = nullptr;
   auto dialling = net::dial(executor_, address->host, address->port, std::move(tls), kDialTimeout);
   auto dialled = co_await std::move(dialling);
   if (!dialled) {
-    log::warn("{}: {}", exchange.request().path(), dialled.error().message);
-    std::string message = "the cluster's API server cannot be reached: " + dialled.error().message;
-    co_return co_await respond_status(exchange, http_status_of(dialled.error()), std::move(message));
+    Error error = dialled.error();
+    error.message = "the cluster's API server cannot be reached: " + error.message;
+    co_return error;
   }
+  auto handshake = std::make_unique<Handshake>(*std::move(dialled));
+  auto shaking = handshake->shake(*std::move(head) + exchange.request().body);
+  if (const auto shaken = co_await std::move(shaking); !shaken) {
+    Error error = shaken.error();
+    error.message = "the cluster's API server did not answer the upgrade: " + error.message;
+    co_return error;
+  }
+  co_return handshake;
+}
 
-  Handshake handshake(*std::move(dialled));
+awaitable<result<std::unique_ptr<Tunnels::Handshake>>> Tunnels::open(net::HttpExchange& exchange,
+                                                                     kube::ClusterContext cluster, std::string target) {
+  const auto first = co_await kube::ClusterContext::current(cluster);
+  if (!first) co_return first.error();
+  auto shaking = shake(exchange, *first, target);
+  auto handshake = co_await std::move(shaking);
+  if (!handshake || (*handshake)->status() != 401 || !cluster.source) co_return std::move(handshake);
+  cluster.source->refused(first->credential);
+  const auto second = co_await kube::ClusterContext::current(cluster);
+  if (!second || second->credential == first->credential) co_return std::move(handshake);
+  auto again = shake(exchange, *second, target);
+  co_return co_await std::move(again);
+}
+
+awaitable<int> Tunnels::serve(net::HttpExchange& exchange, kube::ClusterContext cluster, std::string target) {
+  using namespace asio::experimental::awaitable_operators;
   Timer deadline(executor_, clock_);
-  auto shaking = handshake.shake(*std::move(head) + exchange.request().body);
+  auto opening = open(exchange, std::move(cluster), std::move(target));
   auto late = deadline.wait_for(kHandshakeTimeout);
   auto gone = exchange.wait_for_disconnect();
-  const auto first = co_await (std::move(shaking) || std::move(late) || std::move(gone));
+  auto first = co_await (std::move(opening) || std::move(late) || std::move(gone));
   if (first.index() == 2) {
     (void)exchange.take_socket();  // nobody is left to answer
     co_return kClientClosed;
   }
-  if (first.index() == 1 || !std::get<0>(first)) {
-    const int status = first.index() == 1 ? 504 : 502;
+  if (first.index() == 1) {
     std::string message = "the cluster's API server did not answer the upgrade";
-    if (status == 502) message += ": " + std::get<0>(first).error().message;
-    co_return co_await respond_status(exchange, status, std::move(message));
+    co_return co_await respond_status(exchange, 504, std::move(message));
   }
-  co_return co_await carry(exchange, handshake);
+  auto& opened = std::get<0>(first);
+  if (!opened) {
+    log::warn("{}: {}", exchange.request().path(), opened.error().message);
+    std::string message = opened.error().message;
+    co_return co_await respond_status(exchange, http_status_of(opened.error()), std::move(message));
+  }
+  const std::unique_ptr<Handshake> handshake = *std::move(opened);
+  co_return co_await carry(exchange, *handshake);
 }
 
 awaitable<int> Tunnels::carry(net::HttpExchange& exchange, Handshake& handshake) {

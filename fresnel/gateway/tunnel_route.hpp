@@ -30,15 +30,19 @@ class Tunnels {
   Tunnels(const Executor& executor, Clock& clock, Metrics& metrics)
       : executor_(executor), clock_(clock), metrics_(metrics) {}
 
-  // Serves the exchange until one side ends the connection; `url` is the API server's. Returns the status that the
-  // client was sent.
-  [[nodiscard]] awaitable<int> serve(net::HttpExchange& exchange, kube::ClusterContext cluster, std::string url);
+  // Serves the exchange until one side ends the connection; `target` is the API path and query. A credential that the
+  // API server refuses is renewed once, where that is possible. Returns the status that the client was sent.
+  [[nodiscard]] awaitable<int> serve(net::HttpExchange& exchange, kube::ClusterContext cluster, std::string target);
   // Ends all tunnels at once; those that are being opened end as soon as they are open.
   void cut();
 
  private:
   class Handshake;
 
+  [[nodiscard]] awaitable<result<std::unique_ptr<Handshake>>> open(net::HttpExchange& exchange,
+                                                                   kube::ClusterContext cluster, std::string target);
+  [[nodiscard]] awaitable<result<std::unique_ptr<Handshake>>> shake(net::HttpExchange& exchange,
+                                                                    kube::ClusterContext cluster, std::string target);
   [[nodiscard]] awaitable<int> carry(net::HttpExchange& exchange, Handshake& handshake);
 
   Executor executor_;

@@ -12,6 +12,7 @@
 #include "fresnel/gateway/origin.hpp"
 #include "fresnel/gateway/proxy.hpp"
 #include "fresnel/gateway/responses.hpp"
+#include "fresnel/gateway/token_routes.hpp"
 #include "fresnel/net/deflate.hpp"
 #include "fresnel/session/direct_watch_session.hpp"
 #include "fresnel/session/multiplexer_session.hpp"
@@ -63,7 +64,8 @@ Worker::Worker(Shared& shared, std::size_t number)
       channels_(io_.get_executor(), shared.clock, shared.options, shared.channels, shared.connections, shared.metrics),
       tunnels_(io_.get_executor(), shared.clock, shared.metrics),
       server_(io_.get_executor(), shared.clock, server_options(shared.options, shared.tls),
-              [this](net::HttpExchange& exchange) { return handle(exchange); }) {}
+              [this](net::HttpExchange& exchange) { return handle(exchange); }),
+      clusters_(shared.first_clusters) {}
 
 Worker::~Worker() = default;
 
@@ -71,6 +73,27 @@ void Worker::run() {
   thread_ = std::thread([this] {
     io_.run();
     ended_.set_value();
+  });
+}
+
+void Worker::use_clusters(std::shared_ptr<const Clusters> clusters) {
+  asio::post(io_, [this, clusters = std::move(clusters)] {
+    clusters_ = clusters;
+    const std::vector<Client*> now(clients_.begin(), clients_.end());
+    for (auto* client : now) {
+      if (clients_.contains(client)) client->access.sessions().refresh();
+    }
+  });
+}
+
+void Worker::take_token(std::string session_id, std::string cluster, std::string token) {
+  asio::post(io_, [this, session_id = std::move(session_id), cluster = std::move(cluster), token = std::move(token)] {
+    const std::vector<Client*> now(clients_.begin(), clients_.end());
+    for (auto* client : now) {
+      if (!clients_.contains(client) || client->access.session_id() != session_id) continue;
+      client->access.take_token(cluster, token);
+      client->access.sessions().refresh();
+    }
   });
 }
 
@@ -127,7 +150,13 @@ awaitable<int> Worker::route(net::HttpExchange& exchange) {
     std::string message = "this origin may not use the gateway; --allowed-origins can name it";
     co_return co_await refuse(exchange, BadInput::origin, 403, std::move(message));
   }
-  if (guarded && is_preflight(exchange.request())) {
+  const bool preflight = guarded && is_preflight(exchange.request());
+  const bool needs_backend_token = guarded && !api && *path != "/channels" && !preflight;
+  if (needs_backend_token && !shared_.backend_token.admits(exchange.request().headers)) {
+    std::string message = "access denied: expected the backend token";
+    co_return co_await refuse(exchange, BadInput::unauthorized, 403, std::move(message));
+  }
+  if (preflight) {
     auto headers = cors_headers(exchange.request().headers, shared_.origins);
     for (const auto& [name, value] : preflight_headers(exchange.request().headers)) headers.add(name, value);
     std::string nothing;
@@ -151,7 +180,12 @@ awaitable<int> Worker::route(net::HttpExchange& exchange) {
 awaitable<int> Worker::serve_own(net::HttpExchange& exchange, std::string_view path) {
   auto cors = cors_headers(exchange.request().headers, shared_.origins);
   if (path == "/config") {
-    auto config = shared_.clusters.config_json();
+    // The page asks for this first: from here on its browser is known by this cookie.
+    if (const auto cookies = own_cookies(exchange.request().headers); !cookies.contains(kSessionCookie)) {
+      const CookieScope scope{shared_.options.base_url, is_secure(exchange.request().headers, shared_.tls != nullptr)};
+      cors.add("set-cookie", session_set_cookie(new_session_id(), scope));
+    }
+    auto config = clusters_->config_json(shared_.options.enable_dynamic_clusters);
     co_return co_await respond_json(exchange, std::move(config), std::move(cors));
   }
   if (path == "/plugins") {
@@ -197,15 +231,13 @@ awaitable<int> Worker::serve_file(net::HttpExchange& exchange, std::string_view 
 }
 
 awaitable<int> Worker::serve_multiplexer(net::HttpExchange& exchange) {
-  const auto& request = exchange.request();
-  auto token = client_token(request.headers);
-  if (!token) {
-    auto message = token.error().message;
+  auto access = access_of(exchange.request());
+  if (!access) {
+    auto message = access.error().message;
     co_return co_await refuse(exchange, BadInput::unauthorized, 401, std::move(message));
   }
   // A client may not use any cluster: say so with an HTTP status, not only in an ERROR message for each REQUEST.
-  const bool anonymous = anonymous_allowed(request);
-  if (token->empty() && !anonymous) {
+  if (!access->may_use_some_cluster() && !shared_.options.enable_dynamic_clusters) {
     std::string message = "expected a token of your own: this gateway does not lend its credential to this client";
     co_return co_await refuse(exchange, BadInput::unauthorized, 401, std::move(message));
   }
@@ -217,11 +249,9 @@ awaitable<int> Worker::serve_multiplexer(net::HttpExchange& exchange) {
     if (status >= 400 && status < 500) shared_.metrics.count_bad_input(BadInput::handshake);
     co_return status;
   }
-  session::ClusterResolver resolver = [this, token = *std::move(token), anonymous](std::string_view cluster) {
-    return resolve(cluster, token, anonymous);
-  };
+  auto client = std::make_shared<Client>(*this, *std::move(access));
   Handling handling(*this);
-  spawn(run_multiplexer(std::move(handling), *this, *std::move(socket), std::move(resolver)));
+  spawn(run_multiplexer(std::move(handling), *this, *std::move(socket), std::move(client)));
   co_return 101;
 }
 
@@ -250,20 +280,23 @@ awaitable<void> Worker::run_channels(Handling handling, Worker& worker, Socket s
   co_await std::move(serving);
 }
 
-awaitable<void> Worker::run_multiplexer(Handling handling, Worker& worker, Socket socket,
-                                        session::ClusterResolver resolver) {
+awaitable<void> Worker::run_multiplexer(Handling handling, Worker& worker, Socket socket, ClientPtr client) {
   const Handling counted(std::move(handling));
   const auto open = worker.shared_.metrics.open(ConnectionKind::multiplexer);
-  auto serving = session::serve_multiplexer(socket->connection(), worker.services(), std::move(resolver));
+  auto serving =
+      session::serve_multiplexer(socket->connection(), worker.services(*client), worker.cluster_access(client));
   co_await std::move(serving);
 }
 
+// The watch goes before the client, whose sessions it is one of.
 awaitable<void> Worker::run_watch(Handling handling, Worker& worker, std::shared_ptr<session::DirectWatchSession> watch,
-                                  Socket socket) {
+                                  Socket socket, ClientPtr client) {
   const Handling counted(std::move(handling));
   const auto open = worker.shared_.metrics.open(ConnectionKind::direct);
   auto serving = watch->serve(socket->connection());
   co_await std::move(serving);
+  watch.reset();
+  client.reset();
 }
 
 void Worker::spawn(awaitable<void> serving) {
@@ -280,14 +313,21 @@ void Worker::spawn(awaitable<void> serving) {
 awaitable<int> Worker::serve_cluster(net::HttpExchange& exchange, std::string_view path) {
   const auto& request = exchange.request();
   auto cors = cors_headers(request.headers, shared_.origins);
-  auto route = parse_cluster_route(path, [this](std::string_view name) { return shared_.clusters.contains(name); });
+  const auto user_id = shared_.options.enable_dynamic_clusters ? user_id_of(request.headers) : std::string();
+  const bool brings_cluster = shared_.options.enable_dynamic_clusters && request.headers.has(kKubeconfigField);
+  auto route = parse_cluster_route(path, [&](std::string_view name) {
+    return clusters_->contains(name) || brings_cluster || shared_.dynamic_clusters.find(name, user_id).has_value();
+  });
   if (!route) {
     const auto kind = route.error().code == Errc::not_found ? BadInput::unknown_cluster : BadInput::path;
     auto message = route.error().message;
     co_return co_await refuse(exchange, kind, http_status_of(route.error()), std::move(message), std::move(cors));
   }
-  auto token = client_token(request.headers);
-  auto cluster = token ? resolve(route->cluster, *token, anonymous_allowed(request)) : token.error();
+  if (route->path == "/set-token") co_return co_await serve_set_token(exchange, *std::move(route), std::move(cors));
+  auto kept = brings_cluster ? shared_.dynamic_clusters.keep(request.headers, route->cluster)
+                             : result<kube::ClusterContext>(Error{Errc::not_found, {}});
+  auto access = kept || kept.error().code == Errc::not_found ? access_of(request) : kept.error();
+  auto cluster = access ? resolve(route->cluster, user_id, *access) : access.error();
   if (!cluster) {
     auto message = cluster.error().message;
     const int status = http_status_of(cluster.error());
@@ -297,27 +337,66 @@ awaitable<int> Worker::serve_cluster(net::HttpExchange& exchange, std::string_vi
     co_return co_await respond_status(exchange, status, std::move(message), std::move(cors));
   }
   if (asks_for_websocket(request) && asks_for_watch(request.query())) {
-    co_return co_await serve_watch(exchange, *std::move(route), *std::move(cluster));
+    co_return co_await serve_watch(exchange, *std::move(route), *std::move(access));
   }
+  auto target = upstream_target(*route, request.query());
   // A server may ignore an upgrade to HTTP/2 (RFC 9110 section 7.8), which clients send with plain requests.
   if (request.upgrade && !net::equal_ignoring_case(request.headers.get("upgrade"), "h2c")) {
-    auto url = upstream_url(*cluster, *route, request.query());
-    co_return co_await tunnels_.serve(exchange, *std::move(cluster), std::move(url));
+    co_return co_await tunnels_.serve(exchange, *std::move(cluster), std::move(target));
   }
-  auto upstream = make_upstream_request(request, *route, *cluster);
-  co_return co_await proxy(exchange, client_, std::move(upstream), std::move(cors));
+  if (route->path == "/me" && request.method == "GET") {
+    co_return co_await serve_me(exchange, client_, *std::move(cluster), std::move(cors));
+  }
+  kube::ApiClient client(client_, *std::move(cluster));
+  co_return co_await proxy(exchange, client, std::move(target), std::move(cors));
 }
 
-awaitable<int> Worker::serve_watch(net::HttpExchange& exchange, ClusterRoute route, kube::ClusterContext cluster) {
+awaitable<int> Worker::serve_set_token(net::HttpExchange& exchange, ClusterRoute route, net::Headers extra) {
+  const auto& request = exchange.request();
+  if (request.method != "POST") {
+    extra.add("allow", "POST");
+    std::string message = "expected POST";
+    co_return co_await respond_status(exchange, 405, std::move(message), std::move(extra));
+  }
+  const auto token = parse_set_token(request.body);
+  if (!token) {
+    auto message = token.error().message;
+    co_return co_await refuse(exchange, BadInput::message, 400, std::move(message), std::move(extra));
+  }
+  const auto cookies = own_cookies(request.headers);
+  const CookieScope scope{shared_.options.base_url, is_secure(request.headers, shared_.tls != nullptr)};
+  for (auto& field : token_set_cookies(route.cluster, *token, cookies, scope))
+    extra.add("set-cookie", std::move(field));
+  if (const auto session = cookies.find(kSessionCookie); session != cookies.end()) {
+    for (auto* worker : shared_.workers) worker->take_token(session->second, route.cluster, *token);
+  } else {
+    extra.add("set-cookie", session_set_cookie(new_session_id(), scope));
+  }
+  std::string nothing;
+  (void)co_await exchange.respond(200, std::move(extra), std::move(nothing));
+  co_return 200;
+}
+
+awaitable<int> Worker::serve_watch(net::HttpExchange& exchange, ClusterRoute route, ClientAccess access) {
   const auto& request = exchange.request();
   if (const auto valid = session::check_api_path(route.path); !valid) {
     auto message = valid.error().message;
     co_return co_await refuse(exchange, BadInput::path, 400, std::move(message));
   }
-  auto accept = accept_of(request.headers);
-  const bool deflated = !shared_.options.no_compression && net::negotiate_deflate(request.headers).has_value();
-  const auto watch = session::DirectWatchSession::open(services(), std::move(cluster), std::move(route.path),
-                                                       request.query(), std::move(accept), deflated);
+  session::DirectWatchRequest wanted;
+  wanted.cluster = std::move(route.cluster);
+  wanted.user_id = shared_.options.enable_dynamic_clusters ? user_id_of(request.headers) : std::string();
+  wanted.path = std::move(route.path);
+  wanted.query = request.query();
+  wanted.accept = accept_of(request.headers);
+  wanted.deflated = !shared_.options.no_compression && net::negotiate_deflate(request.headers).has_value();
+  auto client = std::make_shared<Client>(*this, std::move(access));
+  auto opened = session::DirectWatchSession::open(services(*client), cluster_access(client), std::move(wanted));
+  if (!opened) {
+    auto message = opened.error().message;
+    co_return co_await respond_status(exchange, http_status_of(opened.error()), std::move(message));
+  }
+  auto watch = *std::move(opened);
   const auto admitted = co_await watch->admitted();
   if (!admitted) {
     auto message = admitted.error().message;
@@ -333,7 +412,7 @@ awaitable<int> Worker::serve_watch(net::HttpExchange& exchange, ClusterRoute rou
     co_return status;
   }
   Handling handling(*this);
-  spawn(run_watch(std::move(handling), *this, watch, *std::move(socket)));
+  spawn(run_watch(std::move(handling), *this, std::move(watch), *std::move(socket), std::move(client)));
   co_return 101;
 }
 
@@ -349,10 +428,31 @@ awaitable<int> Worker::refuse(net::HttpExchange& exchange, BadInput kind, int st
   co_return co_await respond_status(exchange, status, std::move(message), std::move(headers));
 }
 
-result<kube::ClusterContext> Worker::resolve(std::string_view cluster, const std::string& token, bool anonymous) const {
-  const auto known = shared_.clusters.find(cluster);
+result<kube::ClusterContext> Worker::resolve(std::string_view cluster, std::string_view user_id, ClientAccess& access) {
+  if (shared_.options.enable_dynamic_clusters) {
+    if (const auto own = shared_.dynamic_clusters.find(cluster, user_id)) return access.as_owner(*own);
+  }
+  const auto known = clusters_->find(cluster);
   if (!known) return known.error();
-  return context_for_client(*known, token, anonymous);
+  return access.as_client(*known);
+}
+
+// The functions live in the client's session, which the client outlives.
+session::ClusterAccess Worker::cluster_access(ClientPtr client) {
+  session::ClusterAccess access;
+  access.resolve = [this, raw = client.get()](std::string_view cluster, std::string_view user_id) {
+    return resolve(cluster, user_id, raw->access);
+  };
+  access.take_token = [raw = client.get()](std::string_view cluster, std::string_view token) -> result<void> {
+    if (!is_token(token)) return Error{Errc::invalid_argument, "token: expected visible ASCII", 400};
+    raw->access.take_token(cluster, token);
+    return {};
+  };
+  return access;
+}
+
+result<ClientAccess> Worker::access_of(const net::ServerRequest& request) const {
+  return ClientAccess::of(request.headers, anonymous_allowed(request));
 }
 
 bool Worker::anonymous_allowed(const net::ServerRequest& request) const {
@@ -360,8 +460,13 @@ bool Worker::anonymous_allowed(const net::ServerRequest& request) const {
                                   request.headers.get("host"));
 }
 
-session::SessionServices Worker::services() {
-  return {*shared_.hub, number_, shared_.clock, shared_.metrics.sessions(), shared_.options.base_url};
+session::SessionServices Worker::services(Client& client) {
+  return {*shared_.hub,
+          number_,
+          shared_.clock,
+          shared_.metrics.sessions(),
+          client.access.sessions(),
+          shared_.options.base_url};
 }
 
 }  // namespace fresnel::gateway

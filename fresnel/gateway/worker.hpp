@@ -1,6 +1,7 @@
 // One thread of the gateway: its listener, its HTTP client, its WebSockets, and the routes. Internal to gateway.
 //
-// Thread safety: listen() before run(); everything else on the worker's own thread, but for drain() and finish().
+// Thread safety: listen() before run(); everything else on the worker's own thread, but for what says otherwise,
+// drain() and finish().
 #pragma once
 
 #include <atomic>
@@ -13,12 +14,17 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "fresnel/base/clock.hpp"
+#include "fresnel/gateway/backend_token.hpp"
 #include "fresnel/gateway/channel_routes.hpp"
+#include "fresnel/gateway/client_access.hpp"
 #include "fresnel/gateway/cluster_routes.hpp"
 #include "fresnel/gateway/clusters.hpp"
+#include "fresnel/gateway/dynamic_clusters.hpp"
 #include "fresnel/gateway/metrics.hpp"
 #include "fresnel/gateway/options.hpp"
 #include "fresnel/gateway/static_files.hpp"
@@ -31,13 +37,16 @@
 
 namespace fresnel::gateway {
 
+class Worker;
+
 // What all workers share. Immutable after start(), but for atomics.
 struct Shared {
   Shared(GatewayOptions gateway_options, Clusters known)
-      : options(std::move(gateway_options)), clusters(std::move(known)) {}
+      : options(std::move(gateway_options)), first_clusters(std::make_shared<const Clusters>(std::move(known))) {}
 
   const GatewayOptions options;
-  const Clusters clusters;
+  const std::shared_ptr<const Clusters> first_clusters;  // workers are told of later ones
+  BackendToken backend_token;
   std::shared_ptr<const net::TlsServer> tls;  // null: plain HTTP
   SteadyClock clock;
   Metrics metrics;
@@ -46,7 +55,9 @@ struct Shared {
   bool loopback_listener = false;
   std::atomic<bool> ready{false};
   websocket::WebSocketManager::Counter connections = std::make_shared<std::atomic<std::size_t>>(0);
+  DynamicClusters dynamic_clusters{clock};
   std::unique_ptr<hub::Hub> hub;
+  std::vector<Worker*> workers;
   ChannelService channels;
 };
 
@@ -58,7 +69,12 @@ class Worker {
   [[nodiscard]] hub::HubThread hub_thread() { return {io_.get_executor(), &client_}; }
   [[nodiscard]] ChannelRoutes& channels() noexcept { return channels_; }
   [[nodiscard]] result<net::Endpoint> listen(const net::Endpoint& endpoint) { return server_.listen(endpoint); }
+  [[nodiscard]] Executor executor() { return io_.get_executor(); }
   void run();
+  // From any thread: the clusters are others from now on; open subscriptions move to where they belong.
+  void use_clusters(std::shared_ptr<const Clusters> clusters);
+  // From any thread: the browser of that session has another token for a cluster, or none any more.
+  void take_token(std::string session_id, std::string cluster, std::string token);
   // Ends everything that clients began. The future is ready when their handlers have ended.
   [[nodiscard]] std::future<void> drain();
   // After the drain of all workers and the hub's stop: ends the thread. False when it would not end in time and had to
@@ -83,6 +99,22 @@ class Worker {
     Worker* worker_;
   };
   using Socket = std::shared_ptr<websocket::Socket>;
+  // A client with an open connection, known to clients_ while it is.
+  class Client {
+   public:
+    Client(Worker& worker, ClientAccess access) : access(std::move(access)), worker_(worker) {
+      worker_.clients_.insert(this);
+    }
+    ~Client() { worker_.clients_.erase(this); }
+    Client(const Client&) = delete;
+    Client& operator=(const Client&) = delete;
+
+    ClientAccess access;
+
+   private:
+    Worker& worker_;
+  };
+  using ClientPtr = std::shared_ptr<Client>;
 
   awaitable<void> handle(net::HttpExchange& exchange);
   awaitable<int> route(net::HttpExchange& exchange);
@@ -91,13 +123,13 @@ class Worker {
   awaitable<int> serve_multiplexer(net::HttpExchange& exchange);
   awaitable<int> serve_channels(net::HttpExchange& exchange);
   awaitable<int> serve_cluster(net::HttpExchange& exchange, std::string_view path);
-  awaitable<int> serve_watch(net::HttpExchange& exchange, ClusterRoute route, kube::ClusterContext cluster);
+  awaitable<int> serve_set_token(net::HttpExchange& exchange, ClusterRoute route, net::Headers extra);
+  awaitable<int> serve_watch(net::HttpExchange& exchange, ClusterRoute route, ClientAccess access);
   // An open socket is served beside the exchange that opened it, whose memory is free then.
-  static awaitable<void> run_multiplexer(Handling handling, Worker& worker, Socket socket,
-                                         session::ClusterResolver resolver);
+  static awaitable<void> run_multiplexer(Handling handling, Worker& worker, Socket socket, ClientPtr client);
   static awaitable<void> run_channels(Handling handling, Worker& worker, Socket socket);
   static awaitable<void> run_watch(Handling handling, Worker& worker,
-                                   std::shared_ptr<session::DirectWatchSession> watch, Socket socket);
+                                   std::shared_ptr<session::DirectWatchSession> watch, Socket socket, ClientPtr client);
   void spawn(awaitable<void> serving);
   awaitable<int> refuse(net::HttpExchange& exchange, BadInput kind, int status, std::string message);
   awaitable<int> refuse(net::HttpExchange& exchange, BadInput kind, int status, std::string message,
@@ -105,10 +137,12 @@ class Worker {
   awaitable<void> end_sockets();
   void note_drained();
 
-  [[nodiscard]] result<kube::ClusterContext> resolve(std::string_view cluster, const std::string& token,
-                                                     bool anonymous) const;
+  [[nodiscard]] result<kube::ClusterContext> resolve(std::string_view cluster, std::string_view user_id,
+                                                     ClientAccess& access);
+  [[nodiscard]] session::ClusterAccess cluster_access(ClientPtr client);
+  [[nodiscard]] result<ClientAccess> access_of(const net::ServerRequest& request) const;
   [[nodiscard]] bool anonymous_allowed(const net::ServerRequest& request) const;
-  [[nodiscard]] session::SessionServices services();
+  [[nodiscard]] session::SessionServices services(Client& client);
 
   Shared& shared_;
   const std::size_t number_;
@@ -119,6 +153,8 @@ class Worker {
   ChannelRoutes channels_;
   Tunnels tunnels_;
   net::HttpServer server_;
+  std::shared_ptr<const Clusters> clusters_;
+  std::unordered_set<Client*> clients_;
   std::size_t handlers_ = 0;  // of Handling
   bool draining_ = false;
   bool told_drained_ = false;

@@ -108,6 +108,14 @@ void Hub::leave(std::size_t thread, SubscriberId id) {
   });
 }
 
+void Hub::renew(const std::shared_ptr<kube::CredentialSource>& source) {
+  for (const auto& shard : shards_) {
+    asio::post(shard->executor, [shard, source] {
+      for (const auto& [key, stream] : shard->streams) stream->renew(*source);
+    });
+  }
+}
+
 void Hub::stop() {
   for (const auto& shard : shards_) {
     asio::post(shard->executor, [shard] {

@@ -61,6 +61,8 @@ class Hub {
   [[nodiscard]] StreamLease subscribe(StreamSource source, std::size_t home, std::weak_ptr<StreamSubscriber> subscriber,
                                       JoinOptions options);
 
+  // The source gives another credential: the watches that ask with it are opened again.
+  void renew(const std::shared_ptr<kube::CredentialSource>& source);
   // Ends every stream; their subscribers hear nothing more, and whoever subscribes from now on hears nothing at all.
   // Completes on each thread in its own time.
   void stop();

@@ -27,6 +27,7 @@ SharedStream::SharedStream(StreamKey key, std::shared_ptr<kube::ApiClient> clien
                            Clock& clock, Random& random, std::shared_ptr<ClusterMetrics> metrics,
                            SharedStreamOptions options, std::function<void()> retire)
     : key_(std::move(key)),
+      source_(client->context().source),
       executor_(executor),
       clock_(clock),
       metrics_(std::move(metrics)),
@@ -122,10 +123,12 @@ void SharedStream::admit(SubscriberId id, Member& member) {
   if (log_.tells_after(version)) {
     log_.make_forms(version, member.forms, *metrics_);
     opening.events = log_.after(version);
+    opening.position = std::max(version, progress_.reached());
   } else if (log_.tells_difference(version) && !progress_.replaying()) {
     opening.events = texts_->difference(watcher_.index(), version, log_.deleted_after(version, member.forms, *metrics_),
                                         member.forms);
     opening.skip_through = progress_.reached();
+    opening.position = progress_.reached();
   } else {
     send_gone(id, member, version);
     return;
@@ -148,6 +151,7 @@ void SharedStream::send_state(SubscriberId id, Member& member, std::vector<Event
   send_opening(id, member,
                {.events = std::move(before),
                 .objects = texts_->state(watcher_.index(), member.forms),
+                .position = version,
                 .skip_through = version,
                 .complete = true,
                 .bookmark = bookmark(member, version),
@@ -235,6 +239,7 @@ void SharedStream::on_events(std::vector<kube::WatchEvent> events) {
   auto batch = std::make_shared<Batch>();
   batch->events.reserve(events.size());
   for (auto& event : events) {
+    if (const auto version = kube::parse_resource_version(event.resource_version)) batch->position = *version;
     batch->has_bookmarks |= event.type == kube::WatchEvent::Type::bookmark;
     auto shared = publish(std::move(event), forms, *metrics_);
     progress_.saw(shared->event, watcher_.index(), clock_.now());
@@ -294,13 +299,15 @@ void SharedStream::on_status(const kube::WatchStatus& status) {
   } else {
     progress_.disconnected();
   }
-  const bool refused = status.phase == kube::WatchStatus::Phase::failing && !listed_ && is_refusal(status.error);
+  // A credential that the API server does not take any more, a new one having been tried, ends what it had opened.
+  const bool refused = status.phase == kube::WatchStatus::Phase::failing && is_refusal(status.error) &&
+                       (!listed_ || status.error.code == Errc::unauthorized);
   for (const auto& [thread, port] : ports_) {
     if (!refused) post(port, [status](StreamPort& target) { target.status(status); });
   }
   if (connected) complete_waiting();
   if (!refused) return;
-  // Nobody has been given anything yet: each subscriber learns why, and may ask again.
+  // Each subscriber learns why, and may ask again.
   for (const auto& [id, member] : members_) {
     post(port_of(member), [id = id, error = status.error](StreamPort& target) { target.fail(id, error); });
   }

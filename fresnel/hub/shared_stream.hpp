@@ -58,6 +58,10 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   void start();
   void join(SubscriberId id, const HomeThread& home, std::weak_ptr<StreamSubscriber> subscriber, JoinOptions options);
   void leave(SubscriberId id);
+  // The source gives another credential; does nothing for a stream that asks with none of its.
+  void renew(const kube::CredentialSource& source) {
+    if (source_.get() == &source) watcher_.renew();
+  }
 
  private:
   struct Member {
@@ -97,6 +101,7 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   static awaitable<void> linger(std::weak_ptr<SharedStream> stream, std::shared_ptr<Timer> timer, Duration duration);
 
   const StreamKey key_;
+  const std::shared_ptr<kube::CredentialSource> source_;
   Executor executor_;
   Clock& clock_;
   std::shared_ptr<ClusterMetrics> metrics_;

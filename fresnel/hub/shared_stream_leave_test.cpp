@@ -130,7 +130,9 @@ TEST_P(SharedStreamLeaveTest, ATablesColumnsComeBehindA410) {
 
 TEST_P(SharedStreamLeaveTest, WhoReadsNoEscapedTextCostsNone) {
   struct Keeper : Recorder {
-    void on_events(std::span<const EventPtr> events) override { kept.insert(kept.end(), events.begin(), events.end()); }
+    void on_events(std::span<const EventPtr> events, std::uint64_t /*position*/) override {
+      kept.insert(kept.end(), events.begin(), events.end());
+    }
     std::vector<EventPtr> kept;
   };
   cluster.put("a");

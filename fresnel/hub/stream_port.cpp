@@ -24,8 +24,8 @@ void StreamPort::open(SubscriberId id, const Opening& opening) {
   if (opening.columns) columns_ = opening.columns;
   if (!std::exchange(member->opened, true)) member->needs_columns = columns_ != nullptr;
   member->skip_through = 0;
-  give(*member, opening.events);
-  if (opening.objects) give(*member, *opening.objects);
+  give(*member, opening.events, opening.objects ? 0 : opening.position);
+  if (opening.objects) give(*member, *opening.objects, opening.position);
   member->skip_through = opening.skip_through;
   if (opening.complete) complete(id, opening.bookmark);
 }
@@ -33,7 +33,7 @@ void StreamPort::open(SubscriberId id, const Opening& opening) {
 void StreamPort::complete(SubscriberId id, const EventPtr& bookmark) {
   Member* member = find(id);
   if (member == nullptr) return;
-  if (bookmark && member->bookmarks) give(*member, std::span(&bookmark, 1));
+  if (bookmark && member->bookmarks) give(*member, std::span(&bookmark, 1), 0);
   // The subscriber may have left because of it.
   member = find(id);
   if (member == nullptr) return;
@@ -59,9 +59,10 @@ void StreamPort::deliver(const Batch& batch) {
     if (!member.opened) continue;
     const bool unfiltered = member.skip_through == 0 && (member.bookmarks || !batch.has_bookmarks);
     if (unfiltered) {
-      give(member, batch.events);
+      give(member, batch.events, batch.position);
       continue;
     }
+    const std::uint64_t position = std::max(batch.position, member.skip_through);
     std::vector<EventPtr> wanted;
     wanted.reserve(batch.events.size());
     for (const auto& event : batch.events) {
@@ -71,12 +72,12 @@ void StreamPort::deliver(const Batch& batch) {
       if (event->event.type == kube::WatchEvent::Type::bookmark && !member.bookmarks) continue;
       wanted.push_back(event);
     }
-    give(member, wanted);
+    give(member, wanted, position);
   }
 }
 
-void StreamPort::give(Member& member, std::span<const EventPtr> events) {
-  if (events.empty()) return;
+void StreamPort::give(Member& member, std::span<const EventPtr> events, std::uint64_t position) {
+  if (events.empty() && position == 0) return;
   const auto subscriber = member.subscriber.lock();
   if (!subscriber) return;
   metrics_->events_out.fetch_add(events.size(), std::memory_order_relaxed);
@@ -84,7 +85,7 @@ void StreamPort::give(Member& member, std::span<const EventPtr> events) {
     return published->event.is_table && published->event.changes_an_object();
   });
   if (!member.needs_columns || row == events.end()) {
-    subscriber->on_events(events);
+    subscriber->on_events(events, position);
     return;
   }
   // A Table's columns travel with the first row that each subscriber gets.
@@ -92,7 +93,7 @@ void StreamPort::give(Member& member, std::span<const EventPtr> events) {
   std::vector<EventPtr> with(events.begin(), events.end());
   auto& first = with[static_cast<std::size_t>(row - events.begin())];
   first = publish(with_columns(first->event, *columns_), first->forms, *metrics_);
-  subscriber->on_events(with);
+  subscriber->on_events(with, position);
 }
 
 }  // namespace fresnel::hub

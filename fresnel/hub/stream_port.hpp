@@ -25,7 +25,9 @@ namespace fresnel::hub {
 class StreamSubscriber {
  public:
   virtual ~StreamSubscriber() = default;
-  virtual void on_events(std::span<const EventPtr> events) = 0;
+  // `position` is the version from which a subscription that goes on elsewhere misses and repeats nothing, 0: the one
+  // before stays. It may come without events.
+  virtual void on_events(std::span<const EventPtr> events, std::uint64_t position) = 0;
   // What the subscriber asked to begin with has been delivered; who wants bookmarks has had one. Once; once more after
   // a 410 that came later.
   virtual void on_complete() = 0;
@@ -40,12 +42,14 @@ using SubscriberId = std::uint64_t;
 struct Batch {
   std::vector<EventPtr> events;
   bool has_bookmarks = false;
+  std::uint64_t position = 0;  // of its last event
 };
 
 // What one subscriber is given when it joins or starts anew.
 struct Opening {
   std::vector<EventPtr> events;
   std::shared_ptr<const std::vector<EventPtr>> objects;  // then these: shared by all who are given the current state
+  std::uint64_t position = 0;                            // see StreamSubscriber::on_events
   std::uint64_t skip_through = 0;                        // live events up to this version are known to the subscriber
   bool complete = false;
   EventPtr bookmark;                           // goes before the completion; may be null
@@ -75,7 +79,7 @@ class StreamPort {
   };
 
   [[nodiscard]] Member* find(SubscriberId id);
-  void give(Member& member, std::span<const EventPtr> events);
+  void give(Member& member, std::span<const EventPtr> events, std::uint64_t position);
 
   std::shared_ptr<ClusterMetrics> metrics_;
   std::vector<Member> members_;

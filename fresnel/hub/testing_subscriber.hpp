@@ -29,8 +29,9 @@ class Recorder : public StreamSubscriber {
     for (const auto& [uid, seen] : objects) newest_[uid] = seen;
   }
 
-  void on_events(std::span<const EventPtr> events) override {
+  void on_events(std::span<const EventPtr> events, std::uint64_t reached) override {
     for (const auto& event : events) take(*event);
+    if (reached != 0) position = reached;
     if (hook) hook();
   }
   void on_complete() override {
@@ -55,6 +56,7 @@ class Recorder : public StreamSubscriber {
   State objects;
   State by_skip_rule;        // kept as Headlamp's lists are: an update not newer than the list is skipped
   std::string last_version;  // to resume from
+  std::uint64_t position = 0;
   std::optional<Error> failed;
   int completions = 0;
   int gones = 0;

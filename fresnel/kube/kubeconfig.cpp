@@ -18,23 +18,6 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxKubeconfig = 16u << 20;  // bytes
 
-std::vector<std::string> candidate_files(const KubeconfigOptions& options) {
-  if (!options.explicit_path.empty()) return {options.explicit_path};
-  std::vector<std::string> files;
-  if (options.env_list.empty()) {
-    if (!options.home.empty()) files.push_back((fs::path(options.home) / ".kube" / "config").string());
-    return files;
-  }
-  std::size_t begin = 0;
-  while (begin <= options.env_list.size()) {
-    const auto end = std::min(options.env_list.find(':', begin), options.env_list.size());
-    const std::string file = options.env_list.substr(begin, end - begin);
-    if (!file.empty() && std::find(files.begin(), files.end(), file) == files.end()) files.push_back(file);
-    begin = end + 1;
-  }
-  return files;
-}
-
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? std::string() : std::string(value);
@@ -65,9 +48,26 @@ KubeconfigOptions KubeconfigOptions::from_environment(std::string explicit_path)
   return options;
 }
 
+std::vector<std::string> kubeconfig_candidates(const KubeconfigOptions& options) {
+  if (!options.explicit_path.empty()) return {options.explicit_path};
+  std::vector<std::string> files;
+  if (options.env_list.empty()) {
+    if (!options.home.empty()) files.push_back((fs::path(options.home) / ".kube" / "config").string());
+    return files;
+  }
+  std::size_t begin = 0;
+  while (begin <= options.env_list.size()) {
+    const auto end = std::min(options.env_list.find(':', begin), options.env_list.size());
+    const std::string file = options.env_list.substr(begin, end - begin);
+    if (!file.empty() && std::find(files.begin(), files.end(), file) == files.end()) files.push_back(file);
+    begin = end + 1;
+  }
+  return files;
+}
+
 result<Kubeconfig> load_kubeconfig(const KubeconfigOptions& options) {
   Sections sections;
-  const auto candidates = candidate_files(options);
+  const auto candidates = kubeconfig_candidates(options);
   for (const auto& file : candidates) {
     const auto text = read_file(file, kMaxKubeconfig);
     if (!text) {

@@ -54,6 +54,8 @@ struct Kubeconfig {
   [[nodiscard]] result<ClusterContext> find(std::string_view name = {}) const;
 };
 
+// The files that load_kubeconfig() looks for, in its order.
+[[nodiscard]] std::vector<std::string> kubeconfig_candidates(const KubeconfigOptions& options);
 [[nodiscard]] result<Kubeconfig> load_kubeconfig(const KubeconfigOptions& options);
 
 // The contexts in a text that is not trusted, from a client for one: what names a file, a program or a proxy is an

@@ -176,8 +176,8 @@ result<void> Resolver::fill_token_file(const Section& user) {
   if (path->empty()) return {};
   auto file = std::make_shared<TokenFile>(user.resolve_path(*path), user.place() + ": tokenFile",
                                           std::exchange(credential.bearer_token, {}));
-  if (rules_.read_files != nullptr) rules_.read_files->insert(user.resolve_path(*path));
   if (const auto readable = file->read(); !readable) {
+    if (rules_.read_files != nullptr) rules_.read_files->insert(user.resolve_path(*path));  // it may come
     return Error{Errc::invalid_argument, readable.error().message};
   }
   context_.source = std::move(file);

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <utility>
 
+#include "fresnel/json/escape.hpp"
+
 namespace fresnel::kube {
 namespace {
 
@@ -253,11 +255,36 @@ WatchEvent without_columns(const WatchEvent& event) {
   return parsed_or_unknown(std::move(text));
 }
 
-WatchEvent make_expired_event(std::string_view message) {
-  std::string text = padded(message.size() + 160);
+namespace {
+
+std::string_view status_reason(const Error& error) noexcept {
+  if (!error.reason.empty()) return error.reason;
+  switch (error.code) {
+    case Errc::invalid_argument: return "BadRequest";
+    case Errc::unauthorized: return "Unauthorized";
+    case Errc::forbidden: return "Forbidden";
+    case Errc::not_found: return "NotFound";
+    case Errc::throttled: return "TooManyRequests";
+    case Errc::timeout: return "Timeout";
+    default: return "InternalError";
+  }
+}
+
+}  // namespace
+
+WatchEvent make_error_event(const Error& error) {
+  std::string text = padded(error.message.size() + 160);
   text.append(R"({"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",)");
-  text.append(R"("message":")").append(message).append(R"(","reason":"Expired","code":410}})");
+  text.append(R"("message":)");
+  json::append_quoted(text, error.message);
+  text.append(R"(,"reason":)");
+  json::append_quoted(text, status_reason(error));
+  text.append(R"(,"code":)").append(std::to_string(http_status_of(error))).append("}}");
   return parsed_or_unknown(std::move(text));
+}
+
+WatchEvent make_expired_event(std::string_view message) {
+  return make_error_event({Errc::gone, std::string(message), 410, "Expired"});
 }
 
 WatchEvent make_bookmark_event(std::string_view kind, std::string_view api_version, std::string_view resource_version) {

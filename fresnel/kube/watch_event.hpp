@@ -85,7 +85,9 @@ inline constexpr std::size_t kParserPadding = 64;
 // A Table event whose columnDefinitions are null, as in all but a watch's first event.
 [[nodiscard]] WatchEvent without_columns(const WatchEvent& event);
 
-// {"type":"ERROR","object":Status} as kube-apiserver writes it when a version is no longer available (410, Expired).
+// {"type":"ERROR","object":Status} as kube-apiserver writes it, with the error's message, reason and HTTP code.
+[[nodiscard]] WatchEvent make_error_event(const Error& error);
+// The one for a version that is no longer available (410, Expired).
 [[nodiscard]] WatchEvent make_expired_event(std::string_view message);
 
 // {"type":"BOOKMARK","object":{...}}: everything up to `resource_version` has been sent

@@ -70,6 +70,7 @@ struct Next {
       return {.state = std::move(state), .effect = DoRead{}};
     }
     if (auto* seen = std::get_if<ErrorSeen>(&input)) return watch_failed(state, seen->error);
+    if (std::holds_alternative<Renewed>(input)) return watch_again(state);
     if (auto* ended = std::get_if<WatchEnded>(&input)) {
       Transition result = ended->error ? watch_failed(state, *ended->error) : watch_closed(state, ended->lived);
       result.reset_backoff = state.opened && ended->lived >= kHealthyAfter;
@@ -79,7 +80,7 @@ struct Next {
   }
 
   Transition operator()(BackingOff& state) const {
-    if (!std::holds_alternative<TimerFired>(input)) return ignored(state);
+    if (!std::holds_alternative<TimerFired>(input) && !std::holds_alternative<Renewed>(input)) return ignored(state);
     if (auto* watch = std::get_if<ResumeWatch>(&state.resume)) {
       Watching watching{.version = watch->version, .catch_up_to = std::move(watch->catch_up_to)};
       watching.instant_closes = state.instant_closes;
@@ -115,12 +116,14 @@ struct Next {
     return result;
   }
 
+  static Transition watch_again(Watching& state) {
+    Watching again{.version = state.version, .catch_up_to = state.catch_up_to};
+    return {.state = std::move(again), .effect = DoWatch{state.version}};
+  }
+
   static Transition watch_closed(Watching& state, Duration lived) {
     const bool instant = state.events == 0 && lived < kInstantClose;
-    if (!instant) {
-      Watching again{.version = state.version, .catch_up_to = state.catch_up_to};
-      return {.state = std::move(again), .effect = DoWatch{state.version}};
-    }
+    if (!instant) return watch_again(state);
     const int closes = state.instant_closes + 1;
     if (closes >= kInstantClosesBeforeRelist) {
       return state.catch_up_to.empty() ? relist(std::move(state.version)) : give_up_replay(state);

@@ -87,9 +87,10 @@ struct WatchEnded {            // the response ended or could not be opened
   Duration lived;              // since it was opened
 };
 struct TimerFired {};
+struct Renewed {};  // the credential is another one: what was opened with the old one is opened again
 struct Stop {};
 using WatchInput =
-    std::variant<Start, ListDone, ListFailed, WatchOpened, EventSeen, ErrorSeen, WatchEnded, TimerFired, Stop>;
+    std::variant<Start, ListDone, ListFailed, WatchOpened, EventSeen, ErrorSeen, WatchEnded, TimerFired, Renewed, Stop>;
 
 // What the driver does next; exactly one of these.
 struct DoList {};

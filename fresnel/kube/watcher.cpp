@@ -51,6 +51,11 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
     asio::post(executor_, [self = shared_from_this()] { self->cancel_.emit(asio::cancellation_type::terminal); });
   }
 
+  void renew() {
+    renewed_ = true;
+    pause_.cancel();
+  }
+
   ObjectIndex index_;
   std::string version_;
   std::uint64_t relists_ = 0;
@@ -111,7 +116,7 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
     }
     if (auto* sleep = std::get_if<DoSleep>(&effect)) {
       const Duration delay = sleep->fixed ? *sleep->fixed : backoff_.next(random_);
-      (void)co_await pause_.wait_for(delay);
+      if (!std::exchange(renewed_, false)) (void)co_await pause_.wait_for(delay);
       co_return TimerFired{};
     }
     stopped_ = true;
@@ -193,6 +198,7 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
     request.idle_timeout = Duration::zero();
     response_.reset();
     decoder_ = WatchDecoder();
+    renewed_ = false;  // the client asks for the credential from here on
     auto opening = client_->open(std::move(request));
     auto response = co_await std::move(opening);
     if (!response) co_return WatchEnded{response.error(), Duration::zero()};
@@ -203,12 +209,18 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
   awaitable<WatchInput> read_until_end_or_watchdog() {
     using namespace asio::experimental::awaitable_operators;
     auto reading = read_until_end();
-    auto watching = pause_.wait_until(deadline_);
+    auto watching = wait_for_end_of_watch();
     auto both = std::move(reading) || std::move(watching);
     auto first = co_await std::move(both);
     response_.reset();
     if (auto* end = std::get_if<0>(&first)) co_return std::move(end->input);
+    if (renewed_) co_return Renewed{};
     co_return WatchEnded{Error{Errc::timeout, "the API server left the watch open beyond its timeoutSeconds"}, lived()};
+  }
+
+  // Looks at renewed_ when it waits, not before: a timer that nobody waits for yet cannot be cancelled.
+  awaitable<void> wait_for_end_of_watch() {
+    if (!renewed_) (void)co_await pause_.wait_until(deadline_);
   }
 
   // Boxed: Asio's operator|| would flatten a variant.
@@ -281,6 +293,7 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
   Timer pause_;  // the backoff's, and the open watch's deadline: never both
   asio::cancellation_signal cancel_;
   bool stopped_ = false;
+  bool renewed_ = false;
 
   std::unique_ptr<net::HttpResponse> response_;
   WatchDecoder decoder_;
@@ -298,6 +311,8 @@ Watcher::Watcher(const Executor& executor, Clock& clock, Random& random, std::sh
 Watcher::~Watcher() { driver_->stop(); }
 
 void Watcher::start() { driver_->start(); }
+
+void Watcher::renew() { driver_->renew(); }
 
 const ObjectIndex& Watcher::index() const noexcept { return driver_->index_; }
 

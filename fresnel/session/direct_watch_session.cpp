@@ -5,28 +5,51 @@
 #include <utility>
 
 #include "fresnel/base/log.hpp"
+#include "fresnel/kube/watch_state.hpp"
 
 namespace fresnel::session {
 
-DirectWatchSession::DirectWatchSession(SessionServices services)
-    : services_(services), changed_(services.hub.executor(services.thread), services.clock) {}
+DirectWatchSession::DirectWatchSession(SessionServices services, ClusterAccess access, DirectWatchRequest request)
+    : services_(services),
+      access_(std::move(access)),
+      request_(std::move(request)),
+      timeout_seconds_(hub::parse_watch_query(request_.query).timeout_seconds),
+      changed_(services.hub.executor(services.thread), services.clock) {
+  services_.sessions.add(*this);
+}
 
-std::shared_ptr<DirectWatchSession> DirectWatchSession::open(SessionServices services, kube::ClusterContext context,
-                                                             std::string path, std::string_view query,
-                                                             std::string accept, bool deflated) {
-  auto self = std::make_shared<DirectWatchSession>(services);
-  auto parsed = hub::parse_watch_query(query);
-  self->timeout_seconds_ = parsed.timeout_seconds;
-  hub::StreamKey key{context.name, context.identity(), std::move(path), std::move(accept),
-                     std::move(parsed.selectors)};
-  hub::JoinOptions join{.resource_version = std::move(parsed.resource_version),
-                        .bookmarks = parsed.bookmarks,
-                        .escaped = false,
-                        .deflated = deflated,
-                        .restart_after_gone = false};
-  hub::StreamSource source{std::move(key), std::move(context)};
-  self->lease_ = services.hub.subscribe(std::move(source), services.thread, self, std::move(join));
+DirectWatchSession::~DirectWatchSession() { services_.sessions.remove(*this); }
+
+result<std::shared_ptr<DirectWatchSession>> DirectWatchSession::open(SessionServices services, ClusterAccess access,
+                                                                     DirectWatchRequest request) {
+  const auto context = access.resolve(request.cluster, request.user_id);
+  if (!context) return context.error();
+  auto self = std::make_shared<DirectWatchSession>(services, std::move(access), std::move(request));
+  self->join_stream(*context);
   return self;
+}
+
+void DirectWatchSession::join_stream(const kube::ClusterContext& context) {
+  auto query = hub::parse_watch_query(request_.query);
+  hub::StreamSource source{
+      {context.name, context.identity(), request_.path, request_.accept, std::move(query.selectors)}, context};
+  hub::JoinOptions options{.resource_version = std::move(query.resource_version),
+                           .bookmarks = query.bookmarks,
+                           .escaped = false,
+                           .deflated = request_.deflated,
+                           .restart_after_gone = false};
+  join(services_, std::move(source), std::move(options), shared_from_this());
+}
+
+void DirectWatchSession::refresh() {
+  if (failure_) return;
+  const auto context = access_.resolve(request_.cluster, request_.user_id);
+  if (!context) {
+    leave();
+    take_failure(context.error());
+    return;
+  }
+  if (!is_at(hash_of(*context))) join_stream(*context);
 }
 
 awaitable<result<void>> DirectWatchSession::admitted() {
@@ -55,7 +78,7 @@ awaitable<void> DirectWatchSession::serve(std::shared_ptr<net::WebSocketConnecti
       sender_->send(item.mark, {});
     }
   }
-  if (failure_) on_failed(*failure_);
+  if (failure_) end_with(*failure_);
   if (timeout_seconds_ > 0) {
     asio::co_spawn(connection_->executor(), end_after(self, seconds(timeout_seconds_)), asio::detached);
   }
@@ -65,10 +88,10 @@ awaitable<void> DirectWatchSession::serve(std::shared_ptr<net::WebSocketConnecti
     if (!message) break;  // what a client sends on a watch has no meaning
   }
   changed_.cancel();
-  lease_.release();
+  leave();
 }
 
-void DirectWatchSession::on_events(std::span<const hub::EventPtr> events) {
+void DirectWatchSession::take_events(std::span<const hub::EventPtr> events) {
   if (!std::exchange(decided_, true)) changed_.cancel();
   if (!sender_) {
     for (const auto& event : events) (void)early_.push(event);
@@ -77,7 +100,7 @@ void DirectWatchSession::on_events(std::span<const hub::EventPtr> events) {
   sender_->send(events);
 }
 
-void DirectWatchSession::on_complete() {
+void DirectWatchSession::take_complete() {
   if (!std::exchange(decided_, true)) changed_.cancel();
   constexpr auto kComplete = hub::PendingEvents::Mark::complete;
   if (sender_) {
@@ -87,13 +110,21 @@ void DirectWatchSession::on_complete() {
   }
 }
 
-void DirectWatchSession::on_status(const kube::WatchStatus&) {}
+void DirectWatchSession::take_status(const kube::WatchStatus&) {}
 
-void DirectWatchSession::on_failed(const Error& error) {
+void DirectWatchSession::take_failure(const Error& error) {
   failure_ = error;
   if (!std::exchange(decided_, true)) changed_.cancel();
-  if (!sender_) return;
-  // What it was told before, a 410 for one, comes first.
+  if (sender_) end_with(error);
+}
+
+// As kube-apiserver ends a watch: an ERROR event, then the end. A version that is gone has had its event.
+void DirectWatchSession::end_with(const Error& error) {
+  if (!kube::is_gone(error)) {
+    hub::ClusterMetrics uncounted;
+    const auto event = hub::publish(kube::make_error_event(error), hub::Forms{}, uncounted);
+    sender_->send(std::span(&event, 1));
+  }
   sender_->when_sent([connection = std::weak_ptr(connection_)] {
     const auto open = connection.lock();
     if (open) asio::co_spawn(open->executor(), close(open), asio::detached);

@@ -1,13 +1,16 @@
 #include "fresnel/session/multiplexer_session.hpp"
 
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "fresnel/base/log.hpp"
 #include "fresnel/session/event_sender.hpp"
+#include "fresnel/session/movable_subscription.hpp"
 #include "fresnel/wire/multiplexer_message.hpp"
 #include "fresnel/wire/prepared_frame.hpp"
 
@@ -52,22 +55,28 @@ UpstreamStatus::State state_of(kube::WatchStatus::Phase phase) noexcept {
 class MultiplexerSession;
 
 // One REQUEST that is being served. A client may have thousands: what it asked for is kept in the prefix only.
-class MultiplexerSubscription final : public hub::StreamSubscriber {
+class MultiplexerSubscription final : public MovableSubscription {
  public:
   MultiplexerSubscription(MultiplexerSession& session, std::shared_ptr<PacedSender> pacer, std::string_view prefix,
-                          SessionMetrics& metrics)
-      : session_(session), sender_(std::move(pacer), prefix, metrics) {}
+                          std::string_view accept, SessionMetrics& metrics)
+      : session_(session), sender_(std::move(pacer), prefix, metrics) {
+    if (!accept.empty()) accept_ = std::make_unique<const std::string>(accept);
+  }
 
   [[nodiscard]] std::string_view key() const noexcept { return wire::key_in(sender_.prefix()); }
-  void hold(hub::StreamLease lease) { lease_ = std::move(lease); }
+  [[nodiscard]] wire::SubscriptionAddress address() const { return wire::address_in(sender_.prefix()); }
+  [[nodiscard]] std::string accept() const { return accept_ ? *accept_ : std::string(kube::kJson); }
+  // Tells the client and ends.
+  void fail(const Error& error) { take_failure(error); }
 
-  void on_events(std::span<const hub::EventPtr> events) override { sender_.send(events); }
+ private:
+  void take_events(std::span<const hub::EventPtr> events) override { sender_.send(events); }
 
-  void on_complete() override {
+  void take_complete() override {
     sender_.send(hub::PendingEvents::Mark::complete, encode(message_to(address(), ServerMessage::Type::complete)));
   }
 
-  void on_status(const kube::WatchStatus& status) override {
+  void take_status(const kube::WatchStatus& status) override {
     const UpstreamStatus upstream{state_of(status.phase), status.error.message};
     const auto data = wire::encode_status_data(upstream);
     const auto told = std::hash<std::string>{}(data);
@@ -80,15 +89,12 @@ class MultiplexerSubscription final : public hub::StreamSubscriber {
     sender_.send(hub::PendingEvents::Mark::status, encode(message));
   }
 
-  void on_failed(const Error& error) override;
-
- private:
-  [[nodiscard]] wire::SubscriptionAddress address() const { return wire::address_in(sender_.prefix()); }
+  void take_failure(const Error& error) override;
 
   MultiplexerSession& session_;
   EventSender sender_;
-  std::size_t told_ = 0;  // the last STATUS, as a hash
-  hub::StreamLease lease_;
+  std::size_t told_ = 0;                       // the last STATUS, as a hash
+  std::unique_ptr<const std::string> accept_;  // what the REQUEST said, null: nothing
 };
 
 // Subscriptions by wire::key_in() of their prefixes.
@@ -107,14 +113,19 @@ struct KeyEqual {
   bool operator()(const Ptr& a, std::string_view b) const noexcept { return a->key() == b; }
 };
 
-class MultiplexerSession {
+class MultiplexerSession final : public LiveSession {
  public:
   MultiplexerSession(std::shared_ptr<net::WebSocketConnection> connection, SessionServices services,
-                     ClusterResolver resolve)
-      : connection_(std::move(connection)), services_(services), resolve_(std::move(resolve)) {
+                     ClusterAccess access)
+      : connection_(std::move(connection)), services_(services), access_(std::move(access)) {
+    services_.sessions.add(*this);
     pacer_ = std::make_shared<PacedSender>(connection_, services_.metrics, services_.limits.max_answers);
     pacer_->start();
   }
+
+  ~MultiplexerSession() { services_.sessions.remove(*this); }
+  MultiplexerSession(const MultiplexerSession&) = delete;
+  MultiplexerSession& operator=(const MultiplexerSession&) = delete;
 
   // False when the connection has to be closed.
   [[nodiscard]] bool handle(const net::Message& message) {
@@ -144,6 +155,7 @@ class MultiplexerSession {
     return true;
   }
 
+  void refresh() override;
   void answer(std::string text) { pacer_->answer(std::move(text)); }
   void end(std::string_view key) {
     if (const auto it = subscriptions_.find(key); it != subscriptions_.end()) subscriptions_.erase(it);
@@ -151,34 +163,74 @@ class MultiplexerSession {
 
  private:
   [[nodiscard]] result<void> request(const ClientMessage& message, std::string_view prefix) {
+    if (!message.token.empty()) {
+      if (const auto taken = access_.take_token(message.cluster_id, message.token); !taken) return taken.error();
+      refresh();
+    }
     if (subscriptions_.contains(wire::key_in(prefix))) return {};  // live already: no replay, no second COMPLETE
     auto path = api_path_of(message.path, services_.base_url);
     if (!path) return path.error();
     if (subscriptions_.size() >= services_.limits.max_subscriptions) {
       return Error{Errc::throttled, "too many subscriptions on one connection", 429, "TooManyRequests"};
     }
-    auto context = resolve_(message.cluster_id);
+    const auto context = access_.resolve(message.cluster_id, message.user_id);
     if (!context) return context.error();
-    const auto query = hub::parse_watch_query(message.query);
-    const std::string accept = message.accept.empty() ? std::string(kube::kJson) : message.accept;
-    hub::StreamSource source{{context->name, context->identity(), *std::move(path), accept, query.selectors},
-                             *context};
-    hub::JoinOptions join{
-        .resource_version = query.resource_version, .bookmarks = query.bookmarks, .deflated = pacer_->deflates()};
-    auto subscription = std::make_shared<MultiplexerSubscription>(*this, pacer_, prefix, services_.metrics);
-    subscription->hold(services_.hub.subscribe(std::move(source), services_.thread, subscription, std::move(join)));
+    auto subscription =
+        std::make_shared<MultiplexerSubscription>(*this, pacer_, prefix, message.accept, services_.metrics);
+    join(*subscription, *context, message.query, *std::move(path), subscription);
     subscriptions_.insert(std::move(subscription));
     return {};
   }
 
+  void join(MultiplexerSubscription& subscription, const kube::ClusterContext& context, std::string_view query_text,
+            std::string path, std::shared_ptr<MovableSubscription> self) {
+    auto query = hub::parse_watch_query(query_text);
+    hub::StreamSource source{
+        {context.name, context.identity(), std::move(path), subscription.accept(), std::move(query.selectors)},
+        context};
+    hub::JoinOptions options{.resource_version = std::move(query.resource_version),
+                             .bookmarks = query.bookmarks,
+                             .deflated = pacer_->deflates()};
+    subscription.join(services_, std::move(source), std::move(options), std::move(self));
+  }
+
   std::shared_ptr<net::WebSocketConnection> connection_;
   SessionServices services_;
-  ClusterResolver resolve_;
+  ClusterAccess access_;
   std::shared_ptr<PacedSender> pacer_;
   std::unordered_set<std::shared_ptr<MultiplexerSubscription>, KeyHash, KeyEqual> subscriptions_;
 };
 
-void MultiplexerSubscription::on_failed(const Error& error) {
+void MultiplexerSession::refresh() {
+  const std::vector<std::shared_ptr<MultiplexerSubscription>> now(subscriptions_.begin(), subscriptions_.end());
+  struct Answer {
+    result<kube::ClusterContext> context;
+    std::size_t hash;
+  };
+  std::map<std::pair<std::string, std::string>, Answer> answers;  // one a cluster and user, however many subscriptions
+  for (const auto& subscription : now) {
+    const auto address = subscription->address();
+    const auto key = std::pair(address.cluster_id, address.user_id);
+    auto known = answers.find(key);
+    if (known == answers.end()) {
+      auto asked = access_.resolve(address.cluster_id, address.user_id);
+      const auto hash = asked ? MovableSubscription::hash_of(*asked) : 0;
+      known = answers.emplace(key, Answer{std::move(asked), hash}).first;
+    }
+    const auto& context = known->second.context;
+    if (!context) {
+      subscription->fail(context.error());
+      continue;
+    }
+    if (subscription->is_at(known->second.hash)) continue;
+    log::debug("client {}: {} on {} goes on with another credential or server", connection_->peer(), address.path,
+               context->name);
+    auto path = api_path_of(address.path, services_.base_url);  // valid: the REQUEST was granted
+    join(*subscription, *context, address.query, path ? *std::move(path) : std::string(), subscription);
+  }
+}
+
+void MultiplexerSubscription::take_failure(const Error& error) {
   session_.answer(error_text(address(), error));
   session_.end(key());
 }
@@ -186,8 +238,8 @@ void MultiplexerSubscription::on_failed(const Error& error) {
 }  // namespace
 
 awaitable<void> serve_multiplexer(std::shared_ptr<net::WebSocketConnection> connection, SessionServices services,
-                                  ClusterResolver resolve) {
-  MultiplexerSession session(connection, services, std::move(resolve));
+                                  ClusterAccess access) {
+  MultiplexerSession session(connection, services, std::move(access));
   for (;;) {
     auto reading = connection->read();
     auto message = co_await std::move(reading);

@@ -15,6 +15,6 @@ namespace fresnel::session {
 // Serves the connection until it ends; its subscriptions end with it. Messages that cannot be understood or granted
 // are answered by an ERROR message; a binary message ends the connection (1003).
 [[nodiscard]] awaitable<void> serve_multiplexer(std::shared_ptr<net::WebSocketConnection> connection,
-                                                SessionServices services, ClusterResolver resolve);
+                                                SessionServices services, ClusterAccess access);
 
 }  // namespace fresnel::session

@@ -11,6 +11,7 @@
 
 #include "fresnel/base/clock.hpp"
 #include "fresnel/hub/hub.hpp"
+#include "fresnel/session/live_sessions.hpp"
 
 namespace fresnel::session {
 
@@ -30,14 +31,22 @@ struct SessionLimits {
   Duration admission_timeout = seconds(10);  // how long a direct watch's upgrade waits for the API server's yes or no
 };
 
-// Which cluster a client means, and as whom it may ask there. Errors: not_found, unauthorized.
-using ClusterResolver = std::function<result<kube::ClusterContext>(std::string_view cluster)>;
+// What the gateway knows of one client. Both are called on the session's thread, take_token() before the refresh() of
+// the sessions that it concerns.
+struct ClusterAccess {
+  // Which cluster the client means, and as whom it may ask there. `user_id` is the client's label for itself, maybe
+  // empty. Errors: not_found, unauthorized.
+  std::function<result<kube::ClusterContext>(std::string_view cluster, std::string_view user_id)> resolve;
+  // The client's token for a cluster, from now on. Error invalid_argument: it can be none.
+  std::function<result<void>(std::string_view cluster, std::string_view token)> take_token;
+};
 
 struct SessionServices {
   hub::Hub& hub;
   std::size_t thread;  // the session's own, as the hub counts them
   Clock& clock;
   SessionMetrics& metrics;
+  LiveSessions& sessions;
   std::string_view base_url = {};  // "" or "/path": what clients may put in front of an API path
   SessionLimits limits = {};
 };

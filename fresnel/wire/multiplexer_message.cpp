@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "fresnel/json/escape.hpp"
+#include "fresnel/net/digest.hpp"
 
 namespace fresnel::wire {
 namespace {
@@ -107,15 +108,6 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
   json::append_quoted(out, value);
 }
 
-std::string encode_base64(std::string_view bytes) {
-  std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');  // EVP_EncodeBlock adds a NUL
-  const int length =
-      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  out.resize(static_cast<std::size_t>(length));
-  return out;
-}
-
 // RFC 4648 section 4, with padding.
 std::optional<std::string> decode_base64(std::string_view text) {
   if (text.size() % 4 != 0 || text.size() > std::numeric_limits<int>::max()) return std::nullopt;
@@ -189,6 +181,7 @@ boost::system::result<ClientMessage, RejectedMessage> parse_client_message(std::
   fields.read("query", message.query, Presence::required);
   fields.read("userId", message.user_id, Presence::required);
   fields.read("accept", message.accept, Presence::optional);
+  fields.read("token", message.token, Presence::optional);
   std::string type;
   fields.read("type", type, Presence::required);
   if (type == name_of(ClientMessage::Type::close)) {
@@ -243,6 +236,7 @@ std::string encode(const ClientMessage& message) {
   append_field(out, "userId", message.user_id);
   append_field(out, "type", name_of(message.type));
   if (!message.accept.empty()) append_field(out, "accept", message.accept);
+  if (!message.token.empty()) append_field(out, "token", message.token);
   out += '}';
   return out;
 }
@@ -254,7 +248,7 @@ std::string encode(const ServerMessage& message) {
   append_field(out, "query", message.query);
   append_field(out, "userId", message.user_id);
   if (message.type != ServerMessage::Type::complete) {
-    append_field(out, "data", message.binary ? encode_base64(message.data) : message.data);
+    append_field(out, "data", message.binary ? net::to_base64(message.data) : message.data);
   }
   if (message.binary) out += R"(,"binary":true)";
   append_field(out, "type", name_of(message.type));

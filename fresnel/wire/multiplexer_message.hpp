@@ -1,6 +1,6 @@
 // The messages of the multiplexer, `GET <base-url>/wsMultiplexer`: one JSON object a WebSocket text frame.
 //
-//   client -> server   {"clusterId","path","query","userId","type":"REQUEST"|"CLOSE"[,"accept"]}
+//   client -> server   {"clusterId","path","query","userId","type":"REQUEST"|"CLOSE"[,"accept"][,"token"]}
 //   server -> client   {"clusterId","path","query","userId","data","type":"DATA"}           data: the event as a string
 //                      {"clusterId","path","query","userId","data","binary":true,"type":"DATA"}        data: base64
 //                      {"clusterId","path","query","userId","type":"COMPLETE"}
@@ -33,6 +33,7 @@ struct ClientMessage {
   std::string query;
   std::string user_id;  // a label, may be empty; it proves nothing
   std::string accept;   // media type wanted of the API server, empty: application/json
+  std::string token;    // of REQUEST: the client's bearer token for this cluster from now on, empty: as it was
 
   friend bool operator==(const ClientMessage&, const ClientMessage&) = default;
 };

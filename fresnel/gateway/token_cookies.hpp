@@ -1,0 +1,51 @@
+// Browsers' tokens in cookies, as headlamp-server writes them: headlamp-auth-<cluster>.<n>, the token's pieces in
+// order, n from 0 on.
+//
+// <cluster> is the name without what is no letter, digit, '-' or '_', at most 50 characters. Where that is not the name
+// itself, 32 hex digits of the name's SHA-256 follow a '-', so that no two clusters share a cookie. Newer
+// headlamp-servers add them always: both forms are read, the one with the digits first. The short form of a name that
+// was cut is not: it may be another cluster's token.
+//
+// HttpOnly, SameSite=Strict, Path=<base-url>/ (the multiplexer's socket needs them too), Secure with HTTPS.
+//
+// Thread safety: pure functions.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fresnel/net/http.hpp"
+
+namespace fresnel::gateway {
+
+using Cookies = std::map<std::string, std::string, std::less<>>;
+
+// Those of all Cookie fields (RFC 6265 section 5.4) whose names begin with one of the gateway's; of one name the first.
+[[nodiscard]] Cookies own_cookies(const net::Headers& headers);
+
+// The cluster's token, empty when there is none or a piece is missing.
+[[nodiscard]] std::string token_in_cookies(const Cookies& cookies, std::string_view cluster);
+
+struct CookieScope {
+  std::string_view base_url;  // "" or "/path"
+  bool secure = false;
+};
+
+// Values of Set-Cookie fields that store the token, or remove it when it is empty; pieces of a longer token that the
+// browser has (`present`) are removed.
+[[nodiscard]] std::vector<std::string> token_set_cookies(std::string_view cluster, std::string_view token,
+                                                         const Cookies& present, const CookieScope& scope);
+
+// The cookie that tells one browser from another, so that a new token reaches the sockets of the browser that brought
+// it, and no other's.
+inline constexpr std::string_view kSessionCookie = "fresnel-session";
+
+[[nodiscard]] std::string new_session_id();  // 128 random bits in hex
+[[nodiscard]] std::string session_set_cookie(std::string_view id, const CookieScope& scope);
+
+// Whether the client reached us, or a proxy before us, by HTTPS.
+[[nodiscard]] bool is_secure(const net::Headers& headers, bool tls_listener);
+
+}  // namespace fresnel::gateway
