@@ -33,7 +33,7 @@ std::string identity_of(const ExecConfig& config) {
   namespace json = boost::json;
   json::array env;
   for (const auto& [name, value] : config.env) env.push_back(json::array{name, value});
-  const ExecCluster& cluster = config.cluster;
+  const ExecCluster cluster = config.provide_cluster_info ? config.cluster : ExecCluster{};
   const json::array all{config.api_version,
                         config.command,
                         json::array(config.args.begin(), config.args.end()),
@@ -140,7 +140,8 @@ class ExecPlugin::Place {
   std::shared_ptr<Waiter> waiter_;
 };
 
-// Ends a run with its coroutine: when that is destroyed with its executor, those who wait learn of it and go on.
+// Ends a run with its coroutine: when that is destroyed with its executor, be it before it has begun, those who wait
+// learn of it and go on.
 class ExecPlugin::Ending {
  public:
   Ending(std::shared_ptr<ExecPlugin> plugin, std::shared_ptr<Run> run)
@@ -188,7 +189,7 @@ awaitable<result<Credential>> ExecPlugin::ask(std::shared_ptr<ExecPlugin> self) 
     }
     const Place place(self, run, waiter);
     if (starts) {
-      auto driving = drive(self, run);
+      auto driving = drive(self, std::make_unique<Ending>(self, run));
       asio::co_spawn(asio::make_strand(executor), std::move(driving), asio::detached);
     }
     auto waiting = waiter->wait_until(run->deadline);
@@ -200,13 +201,12 @@ awaitable<result<Credential>> ExecPlugin::ask(std::shared_ptr<ExecPlugin> self) 
   }
 }
 
-awaitable<void> ExecPlugin::drive(std::shared_ptr<ExecPlugin> self, std::shared_ptr<Run> run) {
-  Ending ending(self, run);
+awaitable<void> ExecPlugin::drive(std::shared_ptr<ExecPlugin> self, std::unique_ptr<Ending> ending) {
   try {
     auto running = self->run_program();
-    ending.outcome = co_await std::move(running);
+    ending->outcome = co_await std::move(running);
   } catch (const std::exception& e) {
-    ending.outcome = self->failure(fmt::format("cannot run the plugin \"{}\": {}", self->config_.command, e.what()));
+    ending->outcome = self->failure(fmt::format("cannot run the plugin \"{}\": {}", self->config_.command, e.what()));
   }
 }
 

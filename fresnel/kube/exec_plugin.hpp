@@ -59,7 +59,8 @@ class ExecPlugin final : public CredentialSource, public std::enable_shared_from
   [[nodiscard]] static result<std::shared_ptr<ExecPlugin>> make(ExecConfig config, ExecPluginOptions options = {});
   ~ExecPlugin() override;
 
-  // Of what decides which credential it is: of all but the install hint and the words for messages.
+  // Of what decides which credential it is: not of words for messages, nor of a cluster that the program is not told
+  // of.
   [[nodiscard]] const std::string& identity() const noexcept override { return identity_; }
   [[nodiscard]] awaitable<result<Credential>> get() override;
   void refused(const Credential& refused) override;
@@ -75,7 +76,7 @@ class ExecPlugin final : public CredentialSource, public std::enable_shared_from
   ExecPlugin(ExecConfig config, ExecPluginOptions options);
 
   static awaitable<result<Credential>> ask(std::shared_ptr<ExecPlugin> self);
-  static awaitable<void> drive(std::shared_ptr<ExecPlugin> self, std::shared_ptr<Run> run);
+  static awaitable<void> drive(std::shared_ptr<ExecPlugin> self, std::unique_ptr<Ending> ending);
   [[nodiscard]] awaitable<Outcome> run_program();
   [[nodiscard]] std::vector<std::string> environment() const;
   [[nodiscard]] Error failure(std::string_view what, std::string_view printed = {}) const;

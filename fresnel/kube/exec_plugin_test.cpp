@@ -296,6 +296,17 @@ TEST_F(ExecPluginTest, AnotherRunStartsWhenTheExecutorOfTheFirstIsDestroyed) {
   EXPECT_EQ(third.token(), "t");
 }
 
+TEST_F(ExecPluginTest, AnotherRunStartsWhenTheExecutorOfTheFirstIsDestroyedBeforeItsRunHasBegun) {
+  const auto plugin = make(answering(token("t")));
+  auto first_io = std::make_unique<asio::io_context>();
+  asio::co_spawn(*first_io, plugin->get(), [](std::exception_ptr, const result<Credential>&) {});
+  first_io->poll_one();
+  const Caller second(io_, plugin);
+  first_io.reset();
+  io_.run();
+  EXPECT_EQ(second.token(), "t");
+}
+
 TEST_F(ExecPluginTest, AnotherRunStartsWhenTheExecutorOfTheFirstStandsStill) {
   const auto plugin = make(waiting(token("t")));
   asio::io_context first_io;
@@ -447,7 +458,8 @@ TEST_F(ExecPluginTest, RefusesAConfigurationThatCannotWork) {
 }
 
 TEST_F(ExecPluginTest, HasAnIdentityOfAllThatDecidesTheCredential) {
-  const auto base = config("");
+  auto base = config("");
+  base.provide_cluster_info = true;
   const auto identity = [](const ExecConfig& config) { return (*ExecPlugin::make(config))->identity(); };
   EXPECT_EQ(identity(base).size(), 64u);
   auto same = base;
@@ -467,7 +479,7 @@ TEST_F(ExecPluginTest, HasAnIdentityOfAllThatDecidesTheCredential) {
       [](ExecConfig& c) {
         c.env = {{"a", "c"}};
       },
-      [](ExecConfig& c) { c.provide_cluster_info = true; },
+      [](ExecConfig& c) { c.provide_cluster_info = false; },
       [](ExecConfig& c) { c.interactive_mode = ExecConfig::InteractiveMode::never; },
       [](ExecConfig& c) { c.cluster.server = "x"; },
       [](ExecConfig& c) { c.cluster.tls_server_name = "x"; },
@@ -482,6 +494,10 @@ TEST_F(ExecPluginTest, HasAnIdentityOfAllThatDecidesTheCredential) {
     EXPECT_THAT(all, Not(testing::Contains(identity(other)))) << all.size();
     all.push_back(identity(other));
   }
+  base.provide_cluster_info = false;
+  same = base;
+  same.cluster.server = "x";
+  EXPECT_EQ(identity(same), identity(base)) << "the program is not told of it";
 }
 
 }  // namespace
