@@ -75,6 +75,7 @@ std::string_view to_string(BadInput kind) noexcept {
     case BadInput::path: return "path";
     case BadInput::unknown_cluster: return "unknown_cluster";
     case BadInput::handshake: return "handshake";
+    case BadInput::request_body: return "request_body";
   }
   return "unknown";
 }

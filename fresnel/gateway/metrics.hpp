@@ -28,8 +28,9 @@ enum class BadInput {
   path,             // no path that can be routed
   unknown_cluster,  // a cluster that is not in the kubeconfig
   handshake,        // an upgrade that is no proper WebSocket handshake
+  request_body,     // not what was asked for
 };
-inline constexpr std::size_t kBadInputs = 5;
+inline constexpr std::size_t kBadInputs = 6;
 [[nodiscard]] std::string_view to_string(BadInput kind) noexcept;
 
 class Metrics {

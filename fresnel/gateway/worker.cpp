@@ -288,15 +288,12 @@ awaitable<void> Worker::run_multiplexer(Handling handling, Worker& worker, Socke
   co_await std::move(serving);
 }
 
-// The watch goes before the client, whose sessions it is one of.
 awaitable<void> Worker::run_watch(Handling handling, Worker& worker, std::shared_ptr<session::DirectWatchSession> watch,
-                                  Socket socket, ClientPtr client) {
+                                  Socket socket) {
   const Handling counted(std::move(handling));
   const auto open = worker.shared_.metrics.open(ConnectionKind::direct);
   auto serving = watch->serve(socket->connection());
   co_await std::move(serving);
-  watch.reset();
-  client.reset();
 }
 
 void Worker::spawn(awaitable<void> serving) {
@@ -361,7 +358,7 @@ awaitable<int> Worker::serve_set_token(net::HttpExchange& exchange, ClusterRoute
   const auto token = parse_set_token(request.body);
   if (!token) {
     auto message = token.error().message;
-    co_return co_await refuse(exchange, BadInput::message, 400, std::move(message), std::move(extra));
+    co_return co_await refuse(exchange, BadInput::request_body, 400, std::move(message), std::move(extra));
   }
   const auto cookies = own_cookies(request.headers);
   const CookieScope scope{shared_.options.base_url, is_secure(request.headers, shared_.tls != nullptr)};
@@ -412,7 +409,7 @@ awaitable<int> Worker::serve_watch(net::HttpExchange& exchange, ClusterRoute rou
     co_return status;
   }
   Handling handling(*this);
-  spawn(run_watch(std::move(handling), *this, std::move(watch), *std::move(socket), std::move(client)));
+  spawn(run_watch(std::move(handling), *this, std::move(watch), *std::move(socket)));
   co_return 101;
 }
 
@@ -437,15 +434,15 @@ result<kube::ClusterContext> Worker::resolve(std::string_view cluster, std::stri
   return access.as_client(*known);
 }
 
-// The functions live in the client's session, which the client outlives.
+// A session may live a little longer than its connection, and its client with it.
 session::ClusterAccess Worker::cluster_access(ClientPtr client) {
   session::ClusterAccess access;
-  access.resolve = [this, raw = client.get()](std::string_view cluster, std::string_view user_id) {
-    return resolve(cluster, user_id, raw->access);
+  access.resolve = [this, client](std::string_view cluster, std::string_view user_id) {
+    return resolve(cluster, user_id, client->access);
   };
-  access.take_token = [raw = client.get()](std::string_view cluster, std::string_view token) -> result<void> {
+  access.take_token = [client](std::string_view cluster, std::string_view token) -> result<void> {
     if (!is_token(token)) return Error{Errc::invalid_argument, "token: expected visible ASCII", 400};
-    raw->access.take_token(cluster, token);
+    client->access.take_token(cluster, token);
     return {};
   };
   return access;

@@ -129,7 +129,7 @@ class Worker {
   static awaitable<void> run_multiplexer(Handling handling, Worker& worker, Socket socket, ClientPtr client);
   static awaitable<void> run_channels(Handling handling, Worker& worker, Socket socket);
   static awaitable<void> run_watch(Handling handling, Worker& worker,
-                                   std::shared_ptr<session::DirectWatchSession> watch, Socket socket, ClientPtr client);
+                                   std::shared_ptr<session::DirectWatchSession> watch, Socket socket);
   void spawn(awaitable<void> serving);
   awaitable<int> refuse(net::HttpExchange& exchange, BadInput kind, int status, std::string message);
   awaitable<int> refuse(net::HttpExchange& exchange, BadInput kind, int status, std::string message,
