@@ -150,7 +150,7 @@ awaitable<result<std::unique_ptr<Tunnels::Handshake>>> Tunnels::shake(net::HttpE
   if (!head) co_return head.error();
   auto tls = address->tls && !cluster.tls ? std::make_shared<const net::TlsOptions>() : cluster.tls;
   if (!address->tls) tls = nullptr;
-  auto dialling = net::dial(executor_, address->host, address->port, std::move(tls), kDialTimeout);
+  auto dialling = net::dial(executor_, address->host, address->port, std::move(tls), kDialTimeout, cluster.proxy_url);
   auto dialled = co_await std::move(dialling);
   if (!dialled) {
     Error error = dialled.error();

@@ -1,6 +1,8 @@
-// Connections to a server that are not libcurl's, for protocols that upgrade: TCP, or TLS with HTTP/1.1 by ALPN.
+// Connections to a server that are not libcurl's, for protocols that upgrade: TCP, or TLS with HTTP/1.1 by ALPN,
+// straight or through a proxy (net/proxy.hpp).
 //
-//   auto dialled = co_await dial(executor, "example.com", 443, tls, seconds(10));
+//   auto dialling = dial(executor, "example.com", 443, tls, seconds(10), proxy_url);
+//   auto dialled = co_await std::move(dialling);
 //   if (!dialled) ...                       // connect_failed, tls_failed, timeout or cancelled, with a sentence
 //   ClientStream& stream = **dialled;
 //
@@ -41,7 +43,7 @@ class ClientStream {
   ClientStream& operator=(ClientStream&&) = delete;
 
   [[nodiscard]] executor_type get_executor() noexcept;
-  [[nodiscard]] bool is_tls() const noexcept;
+  [[nodiscard]] bool is_tls() const noexcept;  // to the server, whatever a proxy's part of the way has
 
   template <class Buffers, class Token>
   auto async_read_some(const Buffers& buffers, Token&& token) {
@@ -150,11 +152,15 @@ class ClientStream {
   std::shared_ptr<Impl> impl_;
 };
 
-// Connects: DNS, TCP and, when `tls` is not null, TLS, all within `timeout`. `host` is a name or a numeric address, an
-// IPv6 one without brackets. Errors name host and port. A cancelled coroutine gives the attempt up.
+// Connects: DNS, TCP, what a proxy needs and, when `tls` is not null, TLS, all within `timeout`. `host` is a name or a
+// numeric address, an IPv6 one without brackets. `proxy_url`: http, https or socks5; empty: as the environment says.
+// With an http or https proxy this is CONNECT also for a server without TLS. An https proxy must have a certificate of
+// the system's roots, whatever `tls` says of the server. Errors name host and port, and the proxy without its
+// credentials. A cancelled coroutine gives the attempt up.
 [[nodiscard]] awaitable<result<std::unique_ptr<ClientStream>>> dial(Executor executor, std::string host,
                                                                     std::uint16_t port,
                                                                     std::shared_ptr<const TlsOptions> tls,
-                                                                    Duration timeout, TcpLiveness liveness = {});
+                                                                    Duration timeout, std::string proxy_url,
+                                                                    TcpLiveness liveness = {});
 
 }  // namespace fresnel::net

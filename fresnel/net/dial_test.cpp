@@ -33,7 +33,7 @@ class DialTest : public ::testing::Test {
   Dialled try_dial(Endpoint endpoint, std::shared_ptr<const TlsOptions> tls, Duration timeout = seconds(10)) {
     Dialled dialled;
     run(io_, [&]() -> awaitable<void> {
-      dialled = co_await dial(io_.get_executor(), endpoint.host, endpoint.port, tls, timeout);
+      dialled = co_await dial(io_.get_executor(), endpoint.host, endpoint.port, tls, timeout, "");
     });
     return dialled;
   }
@@ -160,7 +160,7 @@ TEST_F(DialTest, GivesUpInTimeAndWhenCancelled) {
 
   asio::cancellation_signal cancel;
   std::optional<Dialled> outcome;
-  asio::co_spawn(io_, dial(io_.get_executor(), endpoint.host, endpoint.port, tls, seconds(10)),
+  asio::co_spawn(io_, dial(io_.get_executor(), endpoint.host, endpoint.port, tls, seconds(10), ""),
                  asio::bind_cancellation_slot(
                      cancel.slot(), [&](const std::exception_ptr&, Dialled dialled) { outcome = std::move(dialled); }));
   auto first = acceptor.accept();

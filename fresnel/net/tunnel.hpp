@@ -2,7 +2,7 @@
 // (exec, attach, port-forward). The server's answer, its status line included, reaches the client as it came.
 //
 //   auto head = upgrade_request_head(request.method, target, headers);
-//   auto upstream = co_await dial(executor, host, port, tls, seconds(10));
+//   auto upstream = co_await dial(executor, host, port, tls, seconds(10), proxy_url);
 //   ...
 //   co_await tunnel(exchange.take_socket(), std::move(*upstream), std::move(*head), clock, {});
 //

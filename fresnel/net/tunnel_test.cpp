@@ -46,7 +46,7 @@ class TunnelTest : public ::testing::Test {
   std::unique_ptr<ClientStream> connect_server(Endpoint endpoint, std::shared_ptr<const TlsOptions> tls = nullptr) {
     std::unique_ptr<ClientStream> stream;
     run(io_, [&]() -> awaitable<void> {
-      auto dialled = co_await dial(io_.get_executor(), endpoint.host, endpoint.port, tls, seconds(10));
+      auto dialled = co_await dial(io_.get_executor(), endpoint.host, endpoint.port, tls, seconds(10), "");
       EXPECT_TRUE(dialled) << dialled.error().message;
       stream = std::move(*dialled);
     });

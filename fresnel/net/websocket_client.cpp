@@ -349,7 +349,8 @@ awaitable<result<std::unique_ptr<MessageStream>>> WebSocketDialer::dial(DialRequ
   }
   std::shared_ptr<const TlsOptions> tls;
   if (target->tls) tls = request.tls ? request.tls : std::make_shared<const TlsOptions>();
-  auto stream = co_await net::dial(executor_, target->host, target->port, std::move(tls), request.timeout);
+  auto dialling = net::dial(executor_, target->host, target->port, std::move(tls), request.timeout, request.proxy_url);
+  auto stream = co_await std::move(dialling);
   if (!stream) co_return stream.error();
   auto impl = std::make_shared<WebSocketClient::Impl>(std::move(**stream), std::move(*target), request.max_message);
   const auto left = std::max<Duration>(deadline - std::chrono::steady_clock::now(), milliseconds(1));
