@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "fresnel/net/curl_client.hpp"
-#include "fresnel/net/tls_testing.hpp"
+#include "fresnel/net/proxy_testing.hpp"
 
 namespace fresnel::net {
 namespace {
@@ -11,6 +11,7 @@ namespace {
 using net::testing::Authority;
 using net::testing::run;
 using net::testing::run_until;
+using net::testing::TestProxy;
 using net::testing::TlsServer;
 using net::testing::TlsStream;
 using ::testing::ElementsAre;
@@ -121,6 +122,27 @@ TEST_F(CurlClientHttp2Test, RequestsMadeAtOnceShareOneConnection) {
   EXPECT_EQ(body_of(*responses[0]).value().substr(0, 7), "stream ");
   EXPECT_EQ(server_->connections(), 1);
   EXPECT_EQ(streams_.size(), 20u);
+}
+
+TEST_F(CurlClientHttp2Test, RequestsMadeAtOnceShareOneTunnelOfAProxy) {
+  answer_ = [](std::size_t id) { return ok_header(id) + frame(kData, kEndStream, id, "stream " + std::to_string(id)); };
+  for (const auto kind : {Proxy::Kind::http, Proxy::Kind::socks5}) {
+    const TestProxy proxy(io_, {.kind = kind, .username = "ada", .password = "hush"});
+    request_.proxy_url = proxy.url("ada:hush@");
+    std::vector<std::unique_ptr<HttpResponse>> responses;
+    for (int i = 0; i < 20; ++i) {
+      asio::co_spawn(io_, client_->open(request_),
+                     [&](const std::exception_ptr&, result<std::unique_ptr<HttpResponse>> opened) {
+                       EXPECT_TRUE(opened);
+                       if (opened) responses.push_back(std::move(*opened));
+                     });
+    }
+    run_until(io_, [&] { return responses.size() == 20; });
+    EXPECT_EQ(body_of(*responses[0]).value().substr(0, 7), "stream ");
+    EXPECT_EQ(proxy.connections(), 1);
+  }
+  EXPECT_EQ(server_->connections(), 2);
+  EXPECT_EQ(streams_.size(), 40u);
 }
 
 TEST_F(CurlClientHttp2Test, APausedStreamHoldsUpNoOther) {

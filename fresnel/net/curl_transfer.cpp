@@ -91,28 +91,30 @@ std::string marked_certificate(const TlsOptions& tls) {
 
 }  // namespace
 
-CurlTransfer::CurlTransfer(std::shared_ptr<CurlMulti> multi, const CurlClientOptions& options, HttpRequest request)
-    : multi_(std::move(multi)),
-      options_(options),
+CurlTransfer::CurlTransfer(const Executor& executor, const CurlClientOptions& options, HttpRequest request)
+    : options_(options),
       request_(std::move(request)),
       easy_(curl_easy_init(), &curl_easy_cleanup),
       url_(curl_url(), &curl_url_cleanup),
       header_list_(nullptr, &curl_slist_free_all),
       connect_to_(nullptr, &curl_slist_free_all),
-      signal_(multi_->executor()),
+      signal_(executor),
       message_(CURL_ERROR_SIZE, '\0') {
   if (easy_ == nullptr || url_ == nullptr) throw std::bad_alloc();
 }
 
-CurlTransfer::~CurlTransfer() { multi_->cancel(*this); }
+CurlTransfer::~CurlTransfer() {
+  if (multi_) multi_->cancel(*this);
+}
 
 template <class Value>
 void CurlTransfer::set(CURLoption option, Value value) noexcept {
   curl_easy_setopt(easy_.get(), option, value);
 }
 
-result<void> CurlTransfer::start() {
+result<void> CurlTransfer::start(CurlPools& pools) {
   if (auto valid = set_url(); !valid) return valid;
+  if (auto valid = set_proxy(); !valid) return valid;
   if (auto valid = set_headers(); !valid) return valid;
   set_method();
   set(CURLOPT_PRIVATE, static_cast<CurlJob*>(this));
@@ -133,7 +135,8 @@ result<void> CurlTransfer::start() {
   set(CURLOPT_HTTP_VERSION, static_cast<long>(options_.http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
   const auto connect = std::chrono::duration_cast<milliseconds>(request_.connect_timeout).count();
   set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(std::max<milliseconds::rep>(connect, 1)));
-  if (request_.tls) set_tls(*request_.tls);
+  set_tls(request_.tls ? *request_.tls : TlsOptions());
+  multi_ = pools.pool_for(proxy_);
   if (!multi_->add(*this)) return Error{Errc::cancelled, "the HTTP client has been shut down"};
   return {};
 }
@@ -163,6 +166,51 @@ result<void> CurlTransfer::set_url() {
   }
   set(CURLOPT_CURLU, url_.get());
   return {};
+}
+
+result<void> CurlTransfer::set_proxy() {
+  const bool tls = part_of(url_.get(), CURLUPART_SCHEME) == "https";
+  // The URL may have the TLS server name for its host by now; what counts is where the connection goes.
+  auto target = origin_.substr(origin_.find("://") + 3);
+  const auto colon = target.rfind(':');
+  std::uint16_t port = 0;
+  std::from_chars(target.data() + colon + 1, target.data() + target.size(), port);
+  target.resize(colon);
+  if (target.starts_with('[')) target = target.substr(1, target.size() - 2);
+  auto proxy = ProxyEnvironment::of_process().proxy_for(request_.proxy_url, tls, target, port);
+  if (!proxy) return Error{proxy.error().code, "no request to " + origin_ + ": " + proxy.error().message};
+  proxy_ = std::move(*proxy);
+  // Unset, both would come from the environment, by libcurl's rules instead of ours.
+  set(CURLOPT_NOPROXY, proxy_ ? "" : "*");
+  const auto address = proxy_ ? authority_of(proxy_->host, proxy_->port) : std::string();
+  set(CURLOPT_PROXY, address.c_str());
+  if (!proxy_) return {};
+  using Kind = Proxy::Kind;
+  set(CURLOPT_PROXYTYPE, static_cast<long>(proxy_->kind == Kind::http    ? CURLPROXY_HTTP
+                                           : proxy_->kind == Kind::https ? CURLPROXY_HTTPS
+                                                                         : CURLPROXY_SOCKS5_HOSTNAME));
+  set(CURLOPT_HEADEROPT, static_cast<long>(CURLHEADER_SEPARATE));  // the server's headers are none of its business
+  set(CURLOPT_PROXYAUTH, static_cast<long>(CURLAUTH_BASIC));
+  set(CURLOPT_SOCKS5_AUTH, static_cast<long>(CURLAUTH_BASIC));
+  if (proxy_->has_credentials()) {
+    set(CURLOPT_PROXYUSERNAME, proxy_->username.c_str());
+    set(CURLOPT_PROXYPASSWORD, proxy_->password.c_str());
+  }
+  // The request's TlsOptions are the server's; a proxy is held to the system's roots.
+  set(CURLOPT_PROXY_SSL_VERIFYPEER, 1L);
+  set(CURLOPT_PROXY_SSL_VERIFYHOST, 2L);
+  set(CURLOPT_PROXY_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  if (const auto roots = system_roots_file(); !roots.empty()) set(CURLOPT_PROXY_CAINFO, roots.c_str());
+  return {};
+}
+
+std::string CurlTransfer::whereto() const {
+  return proxy_ ? origin_ + " through the proxy " + proxy_->name() : origin_;
+}
+
+// Whether the request goes to the proxy itself, which passes it on, instead of through a tunnel.
+bool CurlTransfer::is_forwarded() const noexcept {
+  return proxy_ && proxy_->kind != Proxy::Kind::socks5 && origin_.starts_with("http://");
 }
 
 result<void> CurlTransfer::set_headers() {
@@ -210,6 +258,8 @@ void CurlTransfer::set_tls(const TlsOptions& tls) {
     set(CURLOPT_CAINFO_BLOB, &authorities);
     // Only those: the system's folder of authorities would stay in force beside the blob.
     set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
+  } else if (const auto roots = system_roots_file(); !roots.empty()) {
+    set(CURLOPT_CAINFO, roots.c_str());
   }
   if (!tls.client_cert_pem.empty()) {
     const auto marked = marked_certificate(tls);
@@ -261,6 +311,10 @@ bool CurlTransfer::take_header_line(std::string_view line) {
     return true;
   }
   if (status_ < 200) return true;
+  if (status_ == 407 && is_forwarded()) {  // a proxy's own status (RFC 9110 section 15.5.8), not the server's
+    proxy_refused_ = true;
+    return false;
+  }
   if (decodes_ && headers_.has("content-encoding")) {
     headers_.remove("content-encoding");
     headers_.remove("content-length");
@@ -286,11 +340,25 @@ std::size_t CurlTransfer::take_body(std::string_view bytes) {
 
 void CurlTransfer::finished(CURLcode code) noexcept {
   if (code == CURLE_OK && stage_ != Stage::header) return end(std::nullopt);
-  if (code == CURLE_OK) code = CURLE_WEIRD_SERVER_REPLY;
+  end(describe(code == CURLE_OK ? CURLE_WEIRD_SERVER_REPLY : code));
+}
+
+Error CurlTransfer::describe(CURLcode code) const {
+  std::string text = "the request to " + whereto() + " failed: ";
+  if (proxy_) {
+    long answer = 0;  // to CONNECT
+    curl_easy_getinfo(easy_.get(), CURLINFO_HTTP_CONNECTCODE, &answer);
+    if (proxy_refused_) answer = 407;
+    if (answer >= 300) {
+      return {Errc::connect_failed, text + describe_refusal(static_cast<int>(answer))};
+    }
+  }
   const std::string_view detail = message_.c_str();
-  std::string text = "the request to " + origin_ + " failed: ";
   text += detail.empty() ? std::string_view(curl_easy_strerror(code)) : detail;
-  end(Error{code_of(code), std::move(text)});
+  auto kind = code_of(code);
+  // Whatever goes wrong with a proxy before there is a connection means that there is none.
+  if (proxy_ && connection_.empty() && (kind == Errc::closed || kind == Errc::protocol)) kind = Errc::connect_failed;
+  return {kind, std::move(text)};
 }
 
 void CurlTransfer::abandoned() noexcept { end(Error{Errc::cancelled, "the HTTP client has been shut down"}); }
@@ -309,9 +377,9 @@ awaitable<std::optional<Error>> CurlTransfer::wait(TimePoint deadline, std::stri
   const auto [woken] = co_await signal_.async_wait(kNoThrow);
   const auto state = co_await asio::this_coro::cancellation_state;
   if (state.cancelled() != asio::cancellation_type::none) {
-    co_return Error{Errc::cancelled, "the request to " + origin_ + " was cancelled"};
+    co_return Error{Errc::cancelled, "the request to " + whereto() + " was cancelled"};
   }
-  if (!woken) co_return Error{Errc::timeout, origin_ + " sent " + std::string(waiting_for) + " for too long"};
+  if (!woken) co_return Error{Errc::timeout, whereto() + " sent " + std::string(waiting_for) + " for too long"};
   co_return std::nullopt;
 }
 

@@ -10,18 +10,20 @@
 
 #include "fresnel/net/curl_client.hpp"
 #include "fresnel/net/curl_multi.hpp"
+#include "fresnel/net/curl_pools.hpp"
+#include "fresnel/net/proxy.hpp"
 
 namespace fresnel::net {
 
 class CurlTransfer final : public HttpResponse, private CurlJob {
  public:
-  CurlTransfer(std::shared_ptr<CurlMulti> multi, const CurlClientOptions& options, HttpRequest request);
+  CurlTransfer(const Executor& executor, const CurlClientOptions& options, HttpRequest request);
   ~CurlTransfer() override;
   CurlTransfer(const CurlTransfer&) = delete;
   CurlTransfer& operator=(const CurlTransfer&) = delete;
 
-  // Sends the request. Error invalid_argument for a bad URL, method or header.
-  [[nodiscard]] result<void> start();
+  // Sends the request. Error invalid_argument for a bad URL, proxy, method or header.
+  [[nodiscard]] result<void> start(CurlPools& pools);
   // Completes when the response's header has arrived, or an error before it.
   [[nodiscard]] awaitable<result<void>> wait_for_header();
 
@@ -48,15 +50,19 @@ class CurlTransfer final : public HttpResponse, private CurlJob {
   template <class Value>
   void set(CURLoption option, Value value) noexcept;
   result<void> set_url();
+  result<void> set_proxy();
   result<void> set_headers();
   void set_method();
   void set_tls(const TlsOptions& tls);
 
+  [[nodiscard]] std::string whereto() const;  // for messages
+  [[nodiscard]] bool is_forwarded() const noexcept;
+  [[nodiscard]] Error describe(CURLcode code) const;
   awaitable<std::optional<Error>> wait(TimePoint deadline, std::string_view waiting_for);
   void end(std::optional<Error> failure) noexcept;
   void resume();
 
-  std::shared_ptr<CurlMulti> multi_;
+  std::shared_ptr<CurlMulti> multi_;  // null until start()
   const CurlClientOptions options_;
   HttpRequest request_;
   std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> easy_;
@@ -65,8 +71,9 @@ class CurlTransfer final : public HttpResponse, private CurlJob {
   std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> connect_to_;
   asio::steady_timer signal_;  // cancelled when something has changed
   std::string origin_;         // scheme://host:port, for messages
-  std::string connection_;     // the addresses of its two ends
-  std::string message_;        // libcurl's own account of a failure
+  std::optional<Proxy> proxy_;
+  std::string connection_;  // the addresses of its two ends
+  std::string message_;     // libcurl's own account of a failure
   Stage stage_ = Stage::header;
   std::optional<Error> failure_;
   int status_ = 0;
@@ -75,6 +82,7 @@ class CurlTransfer final : public HttpResponse, private CurlJob {
   std::string buffer_;
   bool decodes_ = false;  // libcurl undoes a gzip encoding that only it asked for
   bool paused_ = false;
+  bool proxy_refused_ = false;  // it answered in the server's place
 };
 
 }  // namespace fresnel::net

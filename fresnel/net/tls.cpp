@@ -2,6 +2,7 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <cstdlib>
 
 namespace fresnel::net {
 namespace {
@@ -49,6 +50,11 @@ result<void> identify(context& tls, const TlsOptions& options) {
 }
 
 }  // namespace
+
+std::string system_roots_file() {
+  const char* file = std::getenv(X509_get_default_cert_file_env());
+  return file == nullptr ? "" : file;
+}
 
 result<std::shared_ptr<context>> make_client_context(const TlsOptions& options) {
   auto tls = std::make_shared<context>(context::tls_client);

@@ -25,6 +25,10 @@ struct TlsOptions {
   friend bool operator==(const TlsOptions&, const TlsOptions&) = default;
 };
 
+// The file that the environment names for the system's roots (SSL_CERT_FILE, as OpenSSL reads it); empty: none.
+// make_client_context() obeys it by itself, libcurl must be told.
+[[nodiscard]] std::string system_roots_file();
+
 // An OpenSSL client context for connections made without libcurl (upgrades): TLS 1.2 or later.
 // Errors: tls_failed when a certificate or key cannot be read.
 [[nodiscard]] result<std::shared_ptr<asio::ssl::context>> make_client_context(const TlsOptions& options);
