@@ -74,6 +74,7 @@ TEST(MakeUpstreamRequest, UsesTheContextsCredentialAndPrefix) {
   kube::ClusterContext cluster;
   cluster.server = "https://rancher/k8s/clusters/c-1";
   cluster.credential.bearer_token = "tok";
+  cluster.proxy_url = "socks5://proxy:1080";
   net::ServerRequest request;
   request.method = "PATCH";
   request.target = "/clusters/a%2Fb/api/v1/pods/x%20y?fieldManager=a%2Bb";
@@ -83,6 +84,7 @@ TEST(MakeUpstreamRequest, UsesTheContextsCredentialAndPrefix) {
   EXPECT_EQ(upstream.method, "PATCH");
   EXPECT_EQ(upstream.url, "https://rancher/k8s/clusters/c-1/api/v1/pods/x%20y?fieldManager=a%2Bb");
   EXPECT_EQ(upstream.body, "{}");
+  EXPECT_EQ(upstream.proxy_url, "socks5://proxy:1080");
   EXPECT_EQ(text_of(upstream.headers), "Content-Type=application/merge-patch+json;Authorization=Bearer tok;");
 }
 

@@ -21,6 +21,7 @@ ClusterContext context() {
   tls.client_cert_pem = "CERT";
   context.tls = std::make_shared<const net::TlsOptions>(tls);
   context.credential.bearer_token = "secret-token";
+  context.proxy_url = "socks5://proxy:1080";
   return context;
 }
 
@@ -50,6 +51,7 @@ TEST_F(ApiClientTest, BuildsTheRequestFromContextAndArguments) {
   EXPECT_EQ(sent.tls->ca_pem, "CA");
   EXPECT_EQ(sent.tls->client_cert_pem, "CERT");
   EXPECT_EQ(sent.idle_timeout, seconds(7));
+  EXPECT_EQ(sent.proxy_url, "socks5://proxy:1080");
 }
 
 TEST_F(ApiClientTest, SendsABodyWithItsType) {
