@@ -80,7 +80,7 @@ class ChildProcess : public testing::Test {
     return {.program = "sh", .args = {"-c", std::move(script)}, .environment = {"PATH=/usr/bin:/bin"}};
   }
   std::string write_program(const std::string& name, const std::string& text, int mode = 0700) {
-    const std::string path = folder_ / name;
+    std::string path = folder_ / name;
     std::ofstream(path) << text;
     chmod(path.c_str(), static_cast<mode_t>(mode));
     return path;
@@ -294,10 +294,10 @@ TEST_F(ChildProcess, LeavesNothingBehindWhenDescriptorsRunOut) {
   const int first_free = dup(STDIN_FILENO);
   close(first_free);
   result<ChildEnd> end = Error{};
-  int more = 0;
+  rlim_t more = 0;
   for (; !end && more < 20; ++more) {
     rlimit tight = before;
-    tight.rlim_cur = static_cast<rlim_t>(first_free + more);
+    tight.rlim_cur = static_cast<rlim_t>(first_free) + more;
     setrlimit(RLIMIT_NOFILE, &tight);
     end = run(shell("true"));
     setrlimit(RLIMIT_NOFILE, &before);
@@ -310,7 +310,7 @@ TEST_F(ChildProcess, LeavesNothingBehindWhenDescriptorsRunOut) {
     EXPECT_EQ(free_now, first_free) << "a descriptor is left with " << more;
   }
   EXPECT_TRUE(end);
-  EXPECT_GE(more, 5) << "two pipes and the pidfd";
+  EXPECT_GE(more, 5u) << "two pipes and the pidfd";
 }
 
 }  // namespace

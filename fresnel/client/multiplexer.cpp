@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "fresnel/base/base64url.hpp"
 #include "fresnel/base/log.hpp"
 #include "fresnel/client/gateway_link.hpp"
 #include "fresnel/client/subscription_table.hpp"
@@ -61,6 +62,7 @@ class Multiplexer::Impl : public std::enable_shared_from_this<Impl> {
   static awaitable<Error> receive(std::shared_ptr<Impl> self);
   static awaitable<void> pause(std::shared_ptr<Impl> self);
   [[nodiscard]] result<net::DialRequest> dial_request() const;
+  [[nodiscard]] result<void> add_protocols(net::DialRequest& request) const;
   void on_connected();
   void on_connect_failed(const Error& error);
   void on_lost(const Error& error);
@@ -125,6 +127,23 @@ awaitable<void> Multiplexer::Impl::run(std::shared_ptr<Impl> self) {
   if (!self->is_closed()) self->state_ = ConnectionState::idle;
 }
 
+// Subprotocols as Headlamp's frontend offers them; the one without a secret is the one to select.
+result<void> Multiplexer::Impl::add_protocols(net::DialRequest& request) const {
+  const auto backend = options_.backend_token.ask();
+  if (!backend) return backend.error();
+  auto user = options_.context_user.ask();
+  if (!user) {
+    log::warn("the user of a supplied context cannot be looked up, connecting without: {}", user.error().message);
+    user = std::string();
+  }
+  if (!backend->empty()) {
+    request.protocols.push_back("base64url.headlamp.backend.authorization.k8s.io." + to_base64url(*backend));
+  }
+  if (!user->empty()) request.protocols.push_back("base64url.headlamp.authorization.k8s.io." + *user);
+  if (!request.protocols.empty()) request.protocols.insert(request.protocols.begin(), "headlamp.multiplexer.k8s.io");
+  return {};
+}
+
 result<net::DialRequest> Multiplexer::Impl::dial_request() const {
   const auto gateway = options_.url.ask();
   if (!gateway) return gateway.error();
@@ -136,6 +155,7 @@ result<net::DialRequest> Multiplexer::Impl::dial_request() const {
   request.url = std::move(*url);
   request.headers = options_.headers;
   if (!token->empty()) request.headers.set("Authorization", "Bearer " + *token);
+  if (auto added = add_protocols(request); !added) return added.error();
   request.tls = options_.tls;
   request.timeout = options_.connect_timeout;
   request.max_message = options_.max_message;
@@ -241,6 +261,8 @@ ConnectionState Multiplexer::state() const noexcept { return impl_->state(); }
 std::size_t Multiplexer::active_subscriptions() const noexcept { return impl_->table().active(); }
 
 std::size_t Multiplexer::pending_unsubscribes() const noexcept { return impl_->table().pending(); }
+
+void Multiplexer::renew_tokens() { impl_->table().renew_tokens(); }
 
 bool Multiplexer::completed(const SubscriptionKey& key) const { return impl_->table().completed(key); }
 

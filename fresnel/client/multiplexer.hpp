@@ -54,6 +54,9 @@ class Multiplexer {
   // Keys whose last listener has left and whose debounce runs.
   [[nodiscard]] std::size_t pending_unsubscribes() const noexcept;
   // The initial data of this key has been delivered. False when unknown, after unsubscribing and while disconnected.
+  // The tokens of cluster_token are others now: every live REQUEST is sent again with its own. The gateway moves the
+  // subscriptions without a gap.
+  void renew_tokens();
   [[nodiscard]] bool completed(const SubscriptionKey& key) const;
   [[nodiscard]] const MultiplexerCounters& counters() const noexcept;
 

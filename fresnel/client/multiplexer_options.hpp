@@ -34,10 +34,16 @@ class TextSource {
 };
 
 struct MultiplexerOptions {
-  TextSource url;                // the gateway's: http, https, ws or wss, with its base path; asked at every connect
-  TextSource user_id = {};       // a label; asked at every REQUEST and CLOSE, may be empty
-  TextSource bearer_token = {};  // sent as Authorization: Bearer, empty: none; asked at every connect
-  net::Headers headers = {};     // further ones of the handshake
+  TextSource url;                 // the gateway's: http, https, ws or wss, with its base path; asked at every connect
+  TextSource user_id = {};        // a label; asked at every REQUEST and CLOSE, may be empty
+  TextSource bearer_token = {};   // sent as Authorization: Bearer, empty: none; asked at every connect
+  TextSource backend_token = {};  // what a desktop's gateway asks for, empty: none; asked at every connect
+  // Of a context that the user supplied: the id under which the gateway keeps it, empty: none. Asked at every connect;
+  // when that fails, the failure is logged and the connection made without.
+  TextSource context_user = {};
+  // The token for a cluster, empty: the connection's own. Asked at every REQUEST, which carries it.
+  std::function<std::string(std::string_view cluster)> cluster_token = {};
+  net::Headers headers = {};  // further ones of the handshake
   std::shared_ptr<const net::TlsOptions> tls = nullptr;
   Duration connect_timeout = seconds(10);
   Duration unsubscribe_debounce = milliseconds(100);

@@ -134,6 +134,45 @@ TEST_F(MultiplexerTest, UrlAndTokenAreAskedAtEveryConnect) {
   EXPECT_EQ(dialer_->requests[1].headers.get("x-custom"), "1");
 }
 
+TEST_F(MultiplexerTest, ASuppliedContextsUserGoesAsASubprotocolAndAFailedLookupDoesNotStopTheConnection) {
+  int asked = 0;
+  options_.context_user = std::function<std::string()>([&]() -> std::string {
+    if (++asked == 2) throw std::runtime_error("no such context");
+    return "f075623f9be8c74f";
+  });
+  options_.backend_token = "desktop";
+  multiplexer_ = make();
+  const auto subscription = multiplexer_->subscribe(kPods, {});
+  accept();
+  drop();
+  accept();
+  ASSERT_THAT(dialer_->requests, SizeIs(2));
+  EXPECT_THAT(dialer_->requests[0].protocols,
+              ElementsAre("headlamp.multiplexer.k8s.io", "base64url.headlamp.backend.authorization.k8s.io.ZGVza3RvcA",
+                          "base64url.headlamp.authorization.k8s.io.f075623f9be8c74f"));
+  EXPECT_THAT(dialer_->requests[1].protocols,
+              ElementsAre("headlamp.multiplexer.k8s.io", "base64url.headlamp.backend.authorization.k8s.io.ZGVza3RvcA"));
+  EXPECT_EQ(multiplexer_->state(), ConnectionState::connected);
+}
+
+TEST_F(MultiplexerTest, AClustersTokenGoesWithItsRequestsAndANewerOneIsSentAtOnce) {
+  std::string token = "one";
+  options_.cluster_token = [&](std::string_view cluster) { return std::string(cluster) + "-" + token; };
+  multiplexer_ = make();
+  const auto subscription = multiplexer_->subscribe(kPods, {});
+  accept();
+  const auto tokens = [&] {
+    std::vector<std::string> all;
+    for (const auto& text : socket_->take_sent()) all.push_back(wire::parse_client_message(text)->token);
+    return all;
+  };
+  EXPECT_THAT(tokens(), ElementsAre(kPods.cluster_id + "-one"));
+  token = "two";
+  multiplexer_->renew_tokens();
+  settle();
+  EXPECT_THAT(tokens(), ElementsAre(kPods.cluster_id + "-two"));
+}
+
 TEST_F(MultiplexerTest, WithoutATokenThereIsNoAuthorizationHeader) {
   const auto subscription = multiplexer_->subscribe(kPods, {});
   settle();

@@ -194,12 +194,24 @@ void SubscriptionTable::send(wire::ClientMessage::Type type, const KeyPtr& key) 
     asio::post(executor_, [key, error = user_id.error()] { key->shared.report(error); });
   }
   const auto& name = key->shared.key();
-  link_->send(wire::encode(wire::ClientMessage{.type = type,
-                                               .cluster_id = name.cluster_id,
-                                               .path = name.path,
-                                               .query = key->shared.wire_query(),
-                                               .user_id = user_id ? *user_id : std::string(),
-                                               .accept = name.accept}));
+  wire::ClientMessage message{.type = type,
+                              .cluster_id = name.cluster_id,
+                              .path = name.path,
+                              .query = key->shared.wire_query(),
+                              .user_id = user_id ? *user_id : std::string(),
+                              .accept = name.accept};
+  if (type == wire::ClientMessage::Type::request && options_.cluster_token) {
+    const TextSource source([&] { return options_.cluster_token(name.cluster_id); });
+    auto token = source.ask();
+    if (!token) asio::post(executor_, [key, error = token.error()] { key->shared.report(error); });
+    if (token) message.token = *std::move(token);
+  }
+  link_->send(wire::encode(message));
+}
+
+void SubscriptionTable::renew_tokens() {
+  if (!link_) return;  // they go with the REQUESTs of the next connection
+  for (const auto& [route, key] : routes_) send(wire::ClientMessage::Type::request, key);
 }
 
 // ---- Messages

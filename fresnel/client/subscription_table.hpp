@@ -42,6 +42,8 @@ class SubscriptionTable : public std::enable_shared_from_this<SubscriptionTable>
   [[nodiscard]] Subscription subscribe(const SubscriptionKey& key, SubscriptionHandlers handlers);
 
   // A connection: every key is requested.
+  // Sends every live REQUEST again with its cluster's token of now.
+  void renew_tokens();
   void attach(std::shared_ptr<GatewayLink> link);
   // It was lost: keys without listeners are forgotten, the others wait for the next.
   void detach(const Error& why);

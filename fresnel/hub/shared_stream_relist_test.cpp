@@ -256,6 +256,22 @@ TEST_P(SharedStreamRelistTest, AFailureLaterIsAStatusOnly) {
   expect_whole(client);
 }
 
+// A token that the API server does not take any more: everybody is told, and may come with another.
+TEST_P(SharedStreamRelistTest, A401LaterEndsEachSubscription) {
+  cluster.put("a");
+  auto first = join();
+  auto second = join();
+  cluster.fail_watches({.status = 401, .reason = "Unauthorized"});
+  cluster.drop_watches();
+  run();
+  for (const auto& client : {first, second}) {
+    ASSERT_TRUE(client->failed);
+    EXPECT_EQ(client->failed->code, Errc::unauthorized);
+  }
+  cluster.put("b");
+  expect_whole(join());
+}
+
 // A server that lists what it cannot watch is not asked in a loop.
 TEST_P(SharedStreamRelistTest, A410RightAfterARelistIsRetriedWithAPause) {
   cluster.put("a");

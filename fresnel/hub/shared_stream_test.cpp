@@ -43,7 +43,9 @@ TEST_P(SharedStreamTest, ManySubscribersCostOneUpstreamWatch) {
 
 TEST_P(SharedStreamTest, AnEventIsEscapedOnceForAll) {
   struct Keeper : Recorder {
-    void on_events(std::span<const EventPtr> events) override { kept.insert(kept.end(), events.begin(), events.end()); }
+    void on_events(std::span<const EventPtr> events, std::uint64_t /*position*/) override {
+      kept.insert(kept.end(), events.begin(), events.end());
+    }
     std::vector<EventPtr> kept;
   };
   cluster.put("a");
@@ -110,7 +112,9 @@ TEST_P(SharedStreamTest, ALateReaderAddsTheFormThatItReads) {
   cluster.put(large);
   run();
   struct Keeper : Recorder {
-    void on_events(std::span<const EventPtr> events) override { kept.insert(kept.end(), events.begin(), events.end()); }
+    void on_events(std::span<const EventPtr> events, std::uint64_t /*position*/) override {
+      kept.insert(kept.end(), events.begin(), events.end());
+    }
     std::vector<EventPtr> kept;
   };
   for (const std::string version : {"1", ""}) {  // from the log, and the state

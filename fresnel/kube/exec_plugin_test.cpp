@@ -278,6 +278,20 @@ TEST_F(ExecPluginTest, ARunThatNobodyWaitsForIsNotLost) {
   EXPECT_EQ(runs(), 1u);
 }
 
+TEST_F(ExecPluginTest, ForgetsACallerWhoseExecutorIsDestroyed) {
+  const auto plugin = make(waiting(token("t")));
+  const Caller first(io_, plugin);
+  const auto holders = clock_.use_count();
+  auto second_io = std::make_unique<asio::io_context>();
+  const Caller second(*second_io, plugin);
+  EXPECT_GT(clock_.use_count(), holders);
+  second_io.reset();
+  EXPECT_EQ(clock_.use_count(), holders) << "something of the caller's is still there to be woken";
+  open_gate();
+  io_.run();
+  EXPECT_EQ(first.token(), "t");
+}
+
 TEST_F(ExecPluginTest, AnotherRunStartsWhenTheExecutorOfTheFirstIsDestroyed) {
   const auto plugin = make(waiting(token("t")));
   auto first_io = std::make_unique<asio::io_context>();

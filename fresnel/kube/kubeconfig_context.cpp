@@ -8,8 +8,10 @@
 #include <utility>
 
 #include "fresnel/base/file.hpp"
+#include "fresnel/kube/exec_plugin.hpp"
 #include "fresnel/kube/token_file.hpp"
 #include "fresnel/net/digest.hpp"
+#include "fresnel/net/proxy.hpp"
 
 namespace fresnel::kube {
 namespace {
@@ -34,6 +36,7 @@ class Resolver {
   result<void> fill_user(const Section& user);
   result<void> fill_secrets(const Section& user);
   result<void> fill_token_file(const Section& user);
+  result<void> fill_exec(const Section& user);
   result<void> fill_impersonation(const Section& user);
   result<std::string> pem(const Section& section, const std::string& field) const;
   result<void> refuse_files(const Section& section, std::initializer_list<const char*> fields) const;
@@ -106,9 +109,7 @@ result<std::string> server_url(const Section& cluster, bool has_tls_settings) {
 result<std::string> proxy_url(const Section& cluster) {
   auto text = cluster.text("proxy-url");
   if (!text || text->empty()) return text;
-  const auto url = boost::urls::parse_uri(*text);
-  const auto scheme = url ? std::string(url->scheme()) : std::string();
-  if (!url || url->host().empty() || (scheme != "http" && scheme != "https" && scheme != "socks5")) {
+  if (!net::parse_proxy_url(*text)) {
     return cluster.bad_field("proxy-url", "expected an http, https or socks5 URL such as socks5://proxy:1080");
   }
   return text;
@@ -184,6 +185,72 @@ result<void> Resolver::fill_token_file(const Section& user) {
   return {};
 }
 
+// `env`: [{name: N, value: V}, ...]
+result<std::vector<std::pair<std::string, std::string>>> exec_environment(const Section& user, const Section& exec) {
+  std::vector<std::pair<std::string, std::string>> variables;
+  if (!exec.has("env")) return variables;
+  const YAML::Node& body = exec.body;
+  const YAML::Node list = body["env"];
+  const auto bad = user.bad_field("exec.env", "expected a list of names and values");
+  if (!list.IsSequence()) return bad;
+  for (const YAML::Node& item : list) {
+    const Section variable{user.name, user.kind, user.file, item, user.context};
+    const auto name = variable.text("name");
+    const auto value = variable.text("value");
+    if (!item.IsMap() || !name || !value || name->empty()) return bad;
+    variables.emplace_back(*name, *value);
+  }
+  return variables;
+}
+
+result<ExecConfig::InteractiveMode> interactive_mode(const Section& user, std::string_view text,
+                                                     std::string_view api_version) {
+  using Mode = ExecConfig::InteractiveMode;
+  if (text == "Never") return Mode::never;
+  if (text == "IfAvailable") return Mode::if_available;
+  if (text == "Always") return Mode::always;
+  if (text.empty() && !api_version.ends_with("/v1")) return Mode::if_available;
+  return user.bad_field("exec.interactiveMode", "expected Never, IfAvailable or Always");
+}
+
+result<void> Resolver::fill_exec(const Section& user) {
+  const YAML::Node& body = user.body;
+  const Section exec{user.name, user.kind, user.file, body["exec"], user.context};
+  if (!exec.body.IsMap()) return user.bad_field("exec", "expected a map with apiVersion and command");
+  ExecConfig config;
+  const auto take = [&](std::string& into, const char* field) -> result<void> {
+    auto value = exec.text(field);
+    if (!value) return user.bad_field(std::string("exec.") + field, "expected a string");
+    into = *std::move(value);
+    return {};
+  };
+  std::string mode;
+  if (auto done = take(config.api_version, "apiVersion"); !done) return done;
+  if (auto done = take(config.command, "command"); !done) return done;
+  if (auto done = take(config.install_hint, "installHint"); !done) return done;
+  if (auto done = take(mode, "interactiveMode"); !done) return done;
+  auto args = exec.texts("args");
+  if (!args) return user.bad_field("exec.args", "expected a list of strings");
+  auto env = exec_environment(user, exec);
+  if (!env) return env.error();
+  const auto info = exec.boolean("provideClusterInfo");
+  if (!info) return user.bad_field("exec.provideClusterInfo", "expected true or false");
+  const auto interactive = interactive_mode(user, mode, config.api_version);
+  if (!interactive) return interactive.error();
+  // A name alone is looked for in PATH; a path is relative to the kubeconfig.
+  if (config.command.find('/') != std::string::npos) config.command = user.resolve_path(config.command);
+  config.args = *std::move(args);
+  config.env = *std::move(env);
+  config.provide_cluster_info = *info;
+  config.interactive_mode = *interactive;
+  config.cluster = {context_.server, tls_.server_name, tls_.insecure_skip_verify, tls_.ca_pem, context_.proxy_url};
+  config.working_place = user.place();
+  auto plugin = ExecPlugin::make(std::move(config));
+  if (!plugin) return plugin.error();
+  context_.source = *std::move(plugin);
+  return {};
+}
+
 result<void> Resolver::fill_secrets(const Section& user) {
   auto& credential = context_.credential;
   auto token = user.text("token");
@@ -212,7 +279,6 @@ result<void> Resolver::fill_user(const Section& user) {
     return user.bad_field("auth-provider", "ended with Kubernetes 1.26; expected an exec credential plugin");
   }
   if (auto ok = refuse_files(user, {"client-certificate", "client-key", "tokenFile", "exec"}); !ok) return ok;
-  if (user.has("exec")) return user.bad_field("exec", "is not supported by this version");
   auto certificate = pem(user, "client-certificate");
   if (!certificate) return certificate.error();
   auto key = pem(user, "client-key");
@@ -229,7 +295,10 @@ result<void> Resolver::fill_user(const Section& user) {
   context_.credential.client_cert_pem = *std::move(certificate);
   context_.credential.client_key_pem = *std::move(key);
   context_.user = user.name;
-  return {};
+  // As kubectl: a plugin is asked only when nothing else says who the user is.
+  const bool known =
+      context_.source || !context_.credential.bearer_token.empty() || !context_.credential.username.empty();
+  return user.has("exec") && !known ? fill_exec(user) : result<void>();
 }
 
 result<ClusterContext> Resolver::resolve(const Section& section) {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "fresnel/kube/testing/fake_transport.hpp"
 #include "fresnel/kube/testing/temp_folder.hpp"
 
@@ -203,6 +205,18 @@ TEST_F(KubeconfigTest, EveryBadKubeconfigIsOneErrorWithFileContextFieldAndExpect
       {server, "as: a, as-user-extra: [b]", "as-user-extra", "expected a map of lists of strings"},
       {server, "as: a, as-user-extra: {b: c}", "as-user-extra", "expected a map of lists of strings"},
       {server, "auth-provider: {name: oidc}", "auth-provider", "expected an exec credential plugin"},
+      {server, "exec: aws", "exec", "expected a map"},
+      {server, "exec: {command: aws}", "exec", "expected"},
+      {server, "exec: {apiVersion: client.authentication.k8s.io/v1alpha1, command: aws}", "exec", "expected"},
+      {server, "exec: {apiVersion: client.authentication.k8s.io/v1beta1}", "exec", "expected"},
+      {server, "exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: a, args: b}", "exec.args",
+       "expected a list of strings"},
+      {server, "exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: a, env: [b]}", "exec.env",
+       "expected a list of names and values"},
+      {server, "exec: {apiVersion: client.authentication.k8s.io/v1, command: a}", "exec.interactiveMode",
+       "expected Never"},
+      {server, "exec: {apiVersion: client.authentication.k8s.io/v1, command: a, interactiveMode: Always}", "exec",
+       "expected"},
   };
   for (const auto& bad : all) {
     const auto context = load_one(bad.cluster, bad.user);
@@ -210,7 +224,7 @@ TEST_F(KubeconfigTest, EveryBadKubeconfigIsOneErrorWithFileContextFieldAndExpect
     EXPECT_EQ(context.error().code, Errc::invalid_argument);
     const auto& message = context.error().message;
     EXPECT_TRUE(message.starts_with("kubeconfig " + folder_.path("config") + ": context \"c\": ")) << message;
-    EXPECT_THAT(message, HasSubstr(": " + bad.field + ": "));
+    EXPECT_THAT(message, HasSubstr(": " + bad.field));
     EXPECT_THAT(message, HasSubstr(bad.expectation));
   }
 }
@@ -258,6 +272,25 @@ TEST_F(KubeconfigTest, ContextsOfOneTokenFileShareTheirSource) {
   const auto again = load_kubeconfig(options)->find("c").value();
   EXPECT_EQ(first.source, again.source);
   EXPECT_EQ(first.identity(), again.identity());
+}
+
+TEST_F(KubeconfigTest, AnExecPluginIsRunWithTheContextsCluster) {
+  write("pki/ca", kCa);
+  const auto plugin =
+      write("bin/plugin",
+            "#!/bin/sh\n"
+            "printf '{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\",'\n"
+            "printf '\"status\":{\"token\":\"%s-%s\"}}' \"$1\" \"$KIND\"\n");
+  std::filesystem::permissions(plugin, std::filesystem::perms::owner_all);
+  const auto context = load_one("server: 'https://k', certificate-authority: pki/ca",
+                                "exec: {apiVersion: client.authentication.k8s.io/v1, command: bin/plugin, args: [get], "
+                                "interactiveMode: Never, env: [{name: KIND, value: token}], provideClusterInfo: true}")
+                           .value();
+  EXPECT_EQ(token_of(context), "get-token");
+  // A token beside it is who the user is.
+  const auto token = load_one("server: 'https://k'",
+                              "token: mine, exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: gone}");
+  EXPECT_EQ(token_of(token.value()), "mine");
 }
 
 TEST_F(KubeconfigTest, ATextFromAClientNamesNoFileProgramOrProxy) {

@@ -263,6 +263,29 @@ TEST_F(WatcherTest, TheWatchdogDropsAWatchThatOutlivesItsTimeout) {
   EXPECT_EQ(told.back(), "failing timeout");
 }
 
+TEST_F(WatcherTest, ARenewedCredentialOpensTheWatchAgainWhereItWas) {
+  transport.answers = {{.body = list(10, {})},
+                       {.body = event("ADDED", pod("b", 11)), .stays_open = true},
+                       {.body = event("MODIFIED", pod("b", 12)), .stays_open = true}};
+  start();
+  watcher->renew();
+  run();
+  EXPECT_EQ(transport.open_responses, 1);
+  EXPECT_TRUE(transport.requests.back().ends_with("&resourceVersion=11"));
+  EXPECT_EQ(told, (Told{"listed 10", "ADDED b 11", "MODIFIED b 12"}));
+  EXPECT_EQ(watcher->relists(), 0u);
+}
+
+TEST_F(WatcherTest, ARenewedCredentialEndsThePauseAfterARefusal) {
+  transport.answers = {{.body = list(10, {})}, {.status = 401}, {.stays_open = true}};
+  start();
+  EXPECT_EQ(told.back(), "failing unauthorized");
+  watcher->renew();
+  run();
+  EXPECT_EQ(phase, WatchStatus::Phase::connected);
+  EXPECT_EQ(transport.requests.size(), 3u);
+}
+
 TEST_F(WatcherTest, ATruncatedEventIsAskedForAgain) {
   const std::string whole = event("ADDED", pod("b", 11));
   transport.answers = {

@@ -99,6 +99,7 @@ GatewayTest::GatewayTest() {
     sim_ = std::make_unique<sim::Cluster>(sim_loop_.io().get_executor(), clock_);
     sim_->server().set_auth({.anonymous = sim::Anonymous::refused,
                              .tokens = {{.token = "kubeconfig-token", .user = "admin", .groups = {"system:masters"}},
+                                        {.token = "second-token", .user = "second", .groups = {"system:masters"}},
                                         {.token = "alice-token", .user = "alice"}}});
     return sim_->listen().value();
   });
@@ -122,6 +123,13 @@ void GatewayTest::start(gateway::GatewayOptions options) {
   const auto add = [&](const kube::ClusterContext& c) { entries.push_back({c.name, c.cluster, c.server, c}); };
   add(context("sim", sim_->url()));
   add(context("up", upstream_.url() + "/prefix"));
+  auto carol = context("as-carol", upstream_.url());
+  carol.credential.impersonate.user = "carol";
+  add(carol);
+  auto renewing = context("renewing", sim_->url());
+  renewing.credential = {};
+  renewing.source = renewing_;
+  add(renewing);
   add(context("down", "http://127.0.0.1:" + std::to_string(free_port())));
   add(context("arn:aws:eks:eu:1:cluster/prod", upstream_.url()));
   entries.push_back({"broken", "c", "https://c", Error{Errc::invalid_argument, "context broken: no such user"}});

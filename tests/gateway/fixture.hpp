@@ -1,5 +1,6 @@
-// A Gateway in this process with three clusters: `sim` (a simulated API server), `up` (an upstream that the test
-// controls), and `down` (nobody listens there).
+// A Gateway in this process with clusters: `sim` (a simulated API server), `renewing` (the same with a credential that
+// renews itself), `up` (an upstream that the test controls), `as-carol` (the same as somebody else), and `down` (nobody
+// listens there).
 //
 // Thread safety: the test's thread.
 #pragma once
@@ -115,6 +116,7 @@ class GatewayTest : public testing::Test {
   SteadyClock clock_;
   LoopThread sim_loop_;
   std::unique_ptr<sim::Cluster> sim_;
+  std::shared_ptr<kube::CredentialSource> renewing_;  // of the cluster `renewing`, set before start()
   Upstream upstream_;
   asio::io_context io_;
   net::WebSocketDialer dialer_{io_.get_executor()};
