@@ -264,7 +264,8 @@ TEST_P(SharedStreamRelistTest, A401LaterEndsEachSubscription) {
   cluster.fail_watches({.status = 401, .reason = "Unauthorized"});
   cluster.drop_watches();
   run();
-  for (const auto& client : {first, second}) {
+  for (const Client* client_ptr : {&first, &second}) {
+    const auto& client = *client_ptr;
     ASSERT_TRUE(client->failed);
     EXPECT_EQ(client->failed->code, Errc::unauthorized);
   }
