@@ -54,6 +54,15 @@ Errc code_of_reason(std::string_view reason) {
   return Errc::api;
 }
 
+bool has_cause(const json::object& details, std::string_view reason) {
+  const auto* causes = details.if_contains("causes");
+  if (causes == nullptr || !causes->is_array()) return false;
+  const auto& all = causes->get_array();
+  return std::any_of(all.begin(), all.end(), [reason](const json::value& cause) {
+    return cause.is_object() && string_member(cause.get_object(), "reason") == reason;
+  });
+}
+
 // Fills in what a Status says; false when the text is no Status.
 bool read_status(std::string_view text, Error& error) {
   boost::system::error_code failed;
@@ -68,6 +77,8 @@ bool read_status(std::string_view text, Error& error) {
   error.code = error.status != 0 ? code_of_http_status(error.status) : code_of_reason(error.reason);
   if (const auto* details = status.if_contains("details"); details != nullptr && details->is_object()) {
     error.retry_after_ms = to_milliseconds(int_member(details->get_object(), "retryAfterSeconds"));
+    // Its reason is Timeout, as that of many failures.
+    if (has_cause(details->get_object(), "ResourceVersionTooLarge")) error.reason = "ResourceVersionTooLarge";
   }
   if (error.message.empty()) error.message = error.reason.empty() ? "the server gave no reason" : error.reason;
   return true;

@@ -151,6 +151,16 @@ TEST(StatusError, ABodyThatIsNoStatusIsQuotedOnOneLineAndShortened) {
   EXPECT_EQ(huge.find('\x1b'), std::string::npos);
 }
 
+TEST(ErrorOfStatus, ATooLargeVersionIsToldFromOtherTimeouts) {
+  const auto error = error_of_status(
+      R"({"kind":"Status","status":"Failure","message":"Too large resource version: 9, current: 4","reason":"Timeout",)"
+      R"("details":{"causes":[{"reason":"ResourceVersionTooLarge","message":"x"}],"retryAfterSeconds":1},"code":504})");
+  EXPECT_EQ(error.reason, "ResourceVersionTooLarge");
+  EXPECT_EQ(error.retry_after_ms, 1000);
+  EXPECT_EQ(error_of_status(R"({"kind":"Status","reason":"Timeout","details":{"causes":[3,{}]},"code":504})").reason,
+            "Timeout");
+}
+
 TEST(ErrorOfStatus, ReadsAWatchErrorEventsObject) {
   const auto gone = error_of_status(
       R"({"kind":"Status","status":"Failure","message":"too old resource version","reason":"Expired","code":410})");
