@@ -29,7 +29,9 @@ void EventLog::relisted(std::uint64_t from, std::uint64_t to) {
 
 void EventLog::append(EventPtr event) {
   if (!event->event.changes_an_object()) return;
-  const Entry entry{number(event->event), std::move(event)};
+  newest_ = std::max(newest_, number(event->event));
+  const auto place = event->event.keeps_version ? newest_ : number(event->event);
+  const Entry entry{place, std::move(event)};
   if (entry.event->event.type == kube::WatchEvent::Type::deleted) bury(entry);
   bytes_ += entry.event->event.bytes.size();
   events_.push_back(entry);
@@ -62,15 +64,19 @@ bool EventLog::tells_difference(std::uint64_t version) const noexcept {
 }
 
 void EventLog::make_forms(std::uint64_t version, Forms forms, ClusterMetrics& counters) {
-  for (auto entry = events_.rbegin(); entry != events_.rend() && entry->version > version; ++entry) {
+  for (auto entry = events_.rbegin(); entry != events_.rend() && is_after(*entry, version); ++entry) {
     entry->event = with_forms(entry->event, forms, counters);
   }
+}
+
+bool EventLog::is_after(const Entry& entry, std::uint64_t version) noexcept {
+  return entry.version > version || (entry.version == version && entry.event->event.keeps_version);
 }
 
 std::vector<EventPtr> EventLog::after(std::uint64_t version) const {
   // From the end: who returns has usually missed little. Order is stream order; the number only finds the place.
   auto first = events_.end();
-  while (first != events_.begin() && std::prev(first)->version > version) --first;
+  while (first != events_.begin() && is_after(*std::prev(first), version)) --first;
   std::vector<EventPtr> events;
   events.reserve(static_cast<std::size_t>(events_.end() - first));
   for (auto it = first; it != events_.end(); ++it) events.push_back(it->event);
@@ -80,7 +86,7 @@ std::vector<EventPtr> EventLog::after(std::uint64_t version) const {
 std::vector<EventPtr> EventLog::deleted_after(std::uint64_t version, Forms forms, ClusterMetrics& counters) {
   std::vector<EventPtr> events;
   for (auto& tombstone : tombstones_) {
-    if (tombstone.version <= version) continue;
+    if (!is_after(tombstone, version)) continue;
     tombstone.event = with_forms(tombstone.event, forms, counters);
     events.push_back(tombstone.event);
   }

@@ -58,7 +58,7 @@ class EventLog {
 
  private:
   struct Entry {
-    std::uint64_t version;
+    std::uint64_t version;  // of a DELETED that keeps its object's: the newest before it
     EventPtr event;
   };
   struct Gap {
@@ -66,6 +66,8 @@ class EventLog {
     std::uint64_t to;
   };
 
+  // Who knows a version may have seen its object as it was, or deleted already: it is told again.
+  static bool is_after(const Entry& entry, std::uint64_t version) noexcept;
   void bury(const Entry& entry);
   [[nodiscard]] bool in_a_gap(std::uint64_t version) const noexcept;
 
@@ -75,6 +77,7 @@ class EventLog {
   std::deque<Gap> gaps_;
   std::size_t bytes_ = 0;
   std::size_t tombstone_bytes_ = 0;
+  std::uint64_t newest_ = 0;
   std::uint64_t horizon_ = 0;
   std::uint64_t tombstone_horizon_ = 0;
 };

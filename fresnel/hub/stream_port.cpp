@@ -67,8 +67,8 @@ void StreamPort::deliver(const Batch& batch) {
     wanted.reserve(batch.events.size());
     for (const auto& event : batch.events) {
       const auto version = kube::parse_resource_version(event->event.resource_version);
-      if (version && *version <= member.skip_through) continue;
-      if (version) member.skip_through = 0;  // the stream has passed it
+      if (version && *version <= member.skip_through && !event->event.keeps_version) continue;
+      if (version && *version > member.skip_through) member.skip_through = 0;  // the stream has passed it
       if (event->event.type == kube::WatchEvent::Type::bookmark && !member.bookmarks) continue;
       wanted.push_back(event);
     }

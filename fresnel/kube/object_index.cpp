@@ -65,17 +65,20 @@ std::vector<WatchEvent> relist_difference(const ObjectIndex& known, std::string_
   listed.reserve(list.items.size());
   std::unordered_set<std::uint64_t> used;
   std::unordered_map<std::string, std::uint64_t> recreated;  // namespace/name -> version of the new object
+  const std::uint64_t list_version = parse_resource_version(list.resource_version).value_or(0);
+  const std::uint64_t last = parse_resource_version(last_version).value_or(0);
+  // The server's history was rewound: an equal version may be another change.
+  const bool rewound = last > list_version;
   std::string made;
   for (const auto& item : list.items) {
     const WatchEvent* old = known.find(object_identity(item, made));
     if (old != nullptr) listed.insert(old);
-    if (old != nullptr && old->resource_version == item.resource_version) continue;
+    if (old != nullptr && old->resource_version == item.resource_version && !rewound) continue;
     used.insert(version_of(item));
     if (old == nullptr) recreated[full_name(item)] = version_of(item);
     events.push_back(with_type(item, old == nullptr ? WatchEvent::Type::added : WatchEvent::Type::modified));
   }
 
-  const std::uint64_t list_version = parse_resource_version(list.resource_version).value_or(0);
   std::vector<Deletion> deletions;
   for (const auto& [identity, event] : known) {
     if (listed.contains(&event)) continue;
@@ -86,8 +89,7 @@ std::vector<WatchEvent> relist_difference(const ObjectIndex& known, std::string_
   std::sort(deletions.begin(), deletions.end(), [](const Deletion& a, const Deletion& b) {
     return a.before != b.before ? a.before < b.before : version_of(*a.object) < version_of(*b.object);
   });
-  std::uint64_t version = parse_resource_version(last_version).value_or(0);
-  if (version >= list_version) version = 0;  // the server's history was rewound
+  std::uint64_t version = last < list_version ? last : 0;
   for (const Deletion& deletion : deletions) {
     do ++version;
     while (used.contains(version));

@@ -30,7 +30,10 @@ struct WatchEvent {
   Type type = Type::unknown;
   bool is_table = false;
   bool has_columns = false;  // a Table that carries columnDefinitions
-  int status_code = 0;       // ERROR: Status.code
+  // DELETED with the version that its object had before, as some servers send it: that version tells nothing about
+  // when. Set by the Watcher.
+  bool keeps_version = false;
+  int status_code = 0;  // ERROR: Status.code
   SharedBytes bytes;
   // Within bytes.
   std::string_view uid;

@@ -195,6 +195,30 @@ TEST(WatchDecoder, JoinsPiecesOfAnySize) {
   }
 }
 
+TEST(WatchDecoder, EmptyLinesAndCrLfAreNoEvents) {
+  WatchDecoder decoder;
+  std::vector<WatchEvent> events;
+  const std::string line = R"({"type":"ADDED","object":{"metadata":{"name":"a","uid":"u","resourceVersion":"3"}}})";
+  ASSERT_TRUE(decoder.decode("\n\r\n" + line + "\r\n\n" + line + "\n\r", events));
+  ASSERT_TRUE(decoder.decode("\n", events));
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].bytes.view(), line);
+  EXPECT_EQ(events[1].bytes.view(), line);
+}
+
+TEST(WatchDecoder, AnObjectOf3MiBIsOneEvent) {
+  const std::string object =
+      R"({"metadata":{"name":"a","uid":"u","resourceVersion":"3"},"data":")" + std::string(3u << 20, 'x') + R"("})";
+  const std::string line = R"({"type":"ADDED","object":)" + object + "}\n";
+  WatchDecoder decoder;
+  std::vector<WatchEvent> events;
+  for (std::size_t at = 0; at < line.size(); at += 16'384) {
+    ASSERT_TRUE(decoder.decode(std::string_view(line).substr(at, 16'384), events));
+  }
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].object_view(), object);
+}
+
 TEST(WatchDecoder, ATruncatedLineIsNoEvent) {
   WatchDecoder decoder;
   std::vector<WatchEvent> events;

@@ -71,6 +71,7 @@ struct Next {
     }
     if (auto* seen = std::get_if<ErrorSeen>(&input)) return watch_failed(state, seen->error);
     if (std::holds_alternative<Renewed>(input)) return watch_again(state);
+    if (std::holds_alternative<HistoryRewound>(input)) return start_over(state);
     if (auto* ended = std::get_if<WatchEnded>(&input)) {
       Transition result = ended->error ? watch_failed(state, *ended->error) : watch_closed(state, ended->lived);
       result.reset_backoff = state.opened && ended->lived >= kHealthyAfter;
@@ -84,7 +85,7 @@ struct Next {
     if (auto* watch = std::get_if<ResumeWatch>(&state.resume)) {
       Watching watching{.version = watch->version, .catch_up_to = std::move(watch->catch_up_to)};
       watching.instant_closes = state.instant_closes;
-      return {.state = std::move(watching), .effect = DoWatch{std::move(watch->version)}};
+      return {.state = std::move(watching), .effect = DoWatch{std::move(watch->version), true}};
     }
     if (auto* again = std::get_if<ResumeRelist>(&state.resume)) return relist(std::move(again->last_version));
     return {.state = Listing{}, .effect = DoList{}};
@@ -103,7 +104,7 @@ struct Next {
   }
 
   static Transition watch_failed(Watching& state, const Error& error) {
-    if (!is_gone(error)) return back_off(resume_of(state), error);
+    if (!is_gone(error) && !is_too_large(error)) return back_off(resume_of(state), error);
     if (!state.catch_up_to.empty()) return give_up_replay(state);
     if (state.relisted) return back_off(ResumeRelist{std::move(state.version)}, error);
     return relist(std::move(state.version));
@@ -119,6 +120,14 @@ struct Next {
   static Transition watch_again(Watching& state) {
     Watching again{.version = state.version, .catch_up_to = state.catch_up_to};
     return {.state = std::move(again), .effect = DoWatch{state.version}};
+  }
+
+  // Who waits for a replay will never get it.
+  static Transition start_over(Watching& state) {
+    const bool replaying = !state.catch_up_to.empty();
+    Transition result = relist(replaying ? std::move(state.catch_up_to) : std::move(state.version));
+    result.start_lost = replaying;
+    return result;
   }
 
   static Transition watch_closed(Watching& state, Duration lived) {
@@ -145,6 +154,8 @@ struct Next {
 bool is_gone(const Error& error) noexcept {
   return error.code == Errc::gone || error.status == 410 || error.reason == "Expired" || error.reason == "Gone";
 }
+
+bool is_too_large(const Error& error) noexcept { return error.reason == "ResourceVersionTooLarge"; }
 
 Transition next(WatchState state, WatchInput input) {
   if (std::holds_alternative<Stop>(input)) return {.state = Stopped{}, .effect = DoFinish{}};

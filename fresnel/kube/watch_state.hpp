@@ -11,6 +11,9 @@
 // A 410 right after a relist, before anything was seen: Backoff, then Relisting, so that a server which lists what it
 // cannot watch is not asked in a loop.
 //
+// A server that knows only older versions than the one reached was restored from a backup: its history was rewound, and
+// it would accept the watch and stay silent. So whoever resumes after a failure has the server's version checked first.
+//
 // A version to watch from is only ever taken from a list, an object or a BOOKMARK, never from an ERROR event.
 #pragma once
 
@@ -86,16 +89,18 @@ struct WatchEnded {            // the response ended or could not be opened
   std::optional<Error> error;  // none: a clean end
   Duration lived;              // since it was opened
 };
+struct HistoryRewound {};  // the server's newest version is older than the one to watch from
 struct TimerFired {};
 struct Renewed {};  // the credential is another one: what was opened with the old one is opened again
 struct Stop {};
-using WatchInput =
-    std::variant<Start, ListDone, ListFailed, WatchOpened, EventSeen, ErrorSeen, WatchEnded, TimerFired, Renewed, Stop>;
+using WatchInput = std::variant<Start, ListDone, ListFailed, WatchOpened, EventSeen, ErrorSeen, WatchEnded,
+                                HistoryRewound, TimerFired, Renewed, Stop>;
 
 // What the driver does next; exactly one of these.
 struct DoList {};
 struct DoWatch {
   std::string version;
+  bool after_failure = false;  // check first that the server has come as far as this version
 };
 struct DoRead {};  // go on with the open watch
 struct DoSleep {
@@ -122,5 +127,9 @@ inline constexpr Duration kSlowRetry = seconds(30);  // after 401, 403, 404: onl
 
 // 410 Gone as a status code, or Expired or Gone as the Status' reason.
 [[nodiscard]] bool is_gone(const Error& error) noexcept;
+
+// "Too large resource version": the server has not come as far as the version that it was asked for (504 with the cause
+// ResourceVersionTooLarge). Only a list without a version, which reads etcd itself, tells whether it ever will.
+[[nodiscard]] bool is_too_large(const Error& error) noexcept;
 
 }  // namespace fresnel::kube

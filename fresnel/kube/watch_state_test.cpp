@@ -103,6 +103,34 @@ TEST(WatchState, AReplayEndsAtTheListsVersion) {
   as<Relisting>(step);
 }
 
+TEST(WatchState, WhoResumesAfterAFailureChecksTheServersVersionFirst) {
+  auto step = next(Watching{.version = "40", .opened = true}, WatchEnded{std::nullopt, seconds(300)});
+  EXPECT_FALSE(std::get<DoWatch>(step.effect).after_failure) << "the server's own timeout is no failure";
+  step = next(step.state, WatchEnded{kLinkDown, seconds(5)});
+  step = next(step.state, TimerFired{});
+  EXPECT_TRUE(std::get<DoWatch>(step.effect).after_failure);
+  step = next(step.state, HistoryRewound{});
+  EXPECT_EQ(as<Relisting>(step).last_version, "40");
+  EXPECT_FALSE(step.start_lost);
+}
+
+TEST(WatchState, ARewoundHistoryEndsAReplayToo) {
+  auto step = next(Listing{}, ListDone{"40", "30"});
+  step = next(step.state, HistoryRewound{});
+  EXPECT_EQ(as<Relisting>(step).last_version, "40");
+  EXPECT_TRUE(step.start_lost);
+}
+
+TEST(WatchState, ATooLargeVersionRelists) {
+  Error error = http(504);
+  error.reason = "ResourceVersionTooLarge";
+  error.retry_after_ms = 1000;
+  auto step = next(Watching{.version = "40", .opened = true}, ErrorSeen{error});
+  as<Relisting>(step);
+  step = next(Watching{.version = "40", .relisted = true}, ErrorSeen{error});
+  EXPECT_EQ(std::get<DoSleep>(step.effect).fixed, Duration(seconds(1)));
+}
+
 TEST(WatchState, ThreeInstantEmptyClosesRelist) {
   Transition step{.state = Watching{.version = "40"}, .effect = DoRead{}};
   for (int close = 1; close <= 2; ++close) {

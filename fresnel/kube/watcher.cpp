@@ -1,8 +1,10 @@
 #include "fresnel/kube/watcher.hpp"
 
+#include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -35,7 +37,9 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
         handlers_(std::move(handlers)),
         options_(options),
         backoff_(options.backoff),
-        pause_(executor, clock) {}
+        pause_(executor, clock),
+        inquiry_backoff_(options.backoff),
+        inquiry_pause_(executor, clock) {}
 
   void start() {
     asio::co_spawn(
@@ -48,7 +52,15 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
   // from the event loop, and looks at stopped_ before it calls a handler.
   void stop() {
     stopped_ = true;
-    asio::post(executor_, [self = shared_from_this()] { self->cancel_.emit(asio::cancellation_type::terminal); });
+    asio::post(executor_, [self = shared_from_this()] {
+      self->cancel_.emit(asio::cancellation_type::terminal);
+      self->inquiry_cancel_.emit(asio::cancellation_type::terminal);
+    });
+  }
+
+  void inquire(std::function<void(std::uint64_t)> answer) {
+    asio::co_spawn(executor_, inquire(shared_from_this(), std::move(answer)),
+                   asio::bind_cancellation_slot(inquiry_cancel_.slot(), asio::detached));
   }
 
   void renew() {
@@ -107,7 +119,8 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
       co_return co_await std::move(listing);
     }
     if (auto* watch = std::get_if<DoWatch>(&effect)) {
-      auto opening = open_watch(std::move(watch->version));
+      auto opening = watch->after_failure ? check_and_open_watch(std::move(watch->version))
+                                          : open_watch(std::move(watch->version));
       co_return co_await std::move(opening);
     }
     if (std::holds_alternative<DoRead>(effect)) {
@@ -183,6 +196,52 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
     if (!start || *start >= list_version_) info.start_version.clear();
     if (handlers_.on_listed) handlers_.on_listed(info);
     return {std::move(info.resource_version), std::move(info.start_version)};
+  }
+
+  // The newest version that the server has. A list without a version asks etcd itself; one object, and no selectors,
+  // make it cheap.
+  awaitable<result<std::uint64_t>> server_version() {
+    ApiRequest request{.path = target_.path, .query = "limit=1"};
+    request.max_body = options_.max_list;
+    auto asking = client_->request(std::move(request));
+    auto response = co_await std::move(asking);
+    if (!response) co_return response.error();
+    auto page = parse_list_page(std::move(response->body));
+    if (!page) co_return page.error();
+    const auto version = parse_resource_version(page->resource_version);
+    if (!version) co_return Error{Errc::protocol, "the list of " + target_.path + " has no resourceVersion"};
+    co_return *version;
+  }
+
+  awaitable<WatchInput> check_and_open_watch(std::string version) {
+    auto asking = server_version();
+    const auto newest = co_await std::move(asking);
+    if (stopped_) co_return Stop{};
+    // Who may watch but no longer list has to do without.
+    if (!newest && newest.error().code != Errc::forbidden) co_return WatchEnded{newest.error(), Duration::zero()};
+    if (newest && *newest < std::max(parse_resource_version(version).value_or(0), list_version_)) {
+      log::warn("watch of {} on {}: the cluster's history was rewound, from version {} to {}", target_.path,
+                client_->context().name, version, *newest);
+      co_return HistoryRewound{};
+    }
+    auto opening = open_watch(std::move(version));
+    co_return co_await std::move(opening);
+  }
+
+  static awaitable<void> inquire(std::shared_ptr<Driver> self, std::function<void(std::uint64_t)> answer) {
+    self->inquiry_backoff_.reset();
+    while (!self->stopped_) {
+      auto asking = self->server_version();
+      const auto newest = co_await std::move(asking);
+      if (self->stopped_) co_return;
+      if (newest) {
+        answer(*newest);
+        co_return;
+      }
+      if (newest.error().code == Errc::forbidden) co_return;
+      auto waiting = self->inquiry_pause_.wait_for(self->inquiry_backoff_.next(self->random_));
+      (void)co_await std::move(waiting);
+    }
   }
 
   awaitable<WatchInput> open_watch(std::string version) {
@@ -269,13 +328,21 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
     return failure;
   }
 
-  void note(const WatchEvent& event) {
-    state_ = next(std::move(state_), EventSeen{event.resource_version}).state;
+  void note(WatchEvent& event) {
     const auto version = parse_resource_version(event.resource_version);
+    event.keeps_version = event.type == WatchEvent::Type::deleted && is_known_version(event);
+    const auto reached = event.keeps_version ? std::string_view() : event.resource_version;
+    state_ = next(std::move(state_), EventSeen{reached}).state;
     // What happened before the list is already in the index.
-    if (version && *version <= list_version_) return;
+    if (version && *version <= list_version_ && !event.keeps_version) return;
     index_.apply(event);
-    if (version) version_ = event.resource_version;
+    if (version && !event.keeps_version) version_ = event.resource_version;
+  }
+
+  [[nodiscard]] bool is_known_version(const WatchEvent& event) const {
+    std::string made;
+    const WatchEvent* known = index_.find(object_identity(event, made));
+    return known != nullptr && known->resource_version == event.resource_version;
   }
 
   [[nodiscard]] Duration lived() const { return clock_.now() - opened_at_; }
@@ -292,6 +359,9 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
   Backoff backoff_;
   Timer pause_;  // the backoff's, and the open watch's deadline: never both
   asio::cancellation_signal cancel_;
+  Backoff inquiry_backoff_;
+  Timer inquiry_pause_;
+  asio::cancellation_signal inquiry_cancel_;
   bool stopped_ = false;
   bool renewed_ = false;
 
@@ -313,6 +383,7 @@ Watcher::~Watcher() { driver_->stop(); }
 void Watcher::start() { driver_->start(); }
 
 void Watcher::renew() { driver_->renew(); }
+void Watcher::ask_server_version(std::function<void(std::uint64_t)> answer) { driver_->inquire(std::move(answer)); }
 
 const ObjectIndex& Watcher::index() const noexcept { return driver_->index_; }
 

@@ -86,6 +86,10 @@ class Watcher {
   // Relists done so far.
   [[nodiscard]] std::uint64_t relists() const noexcept;
 
+  // Asks the server how far its history has come; the answer is at least as new as this call. Tried until it succeeds
+  // or is forbidden; one at a time.
+  void ask_server_version(std::function<void(std::uint64_t)> answer);
+
  private:
   class Driver;
   std::shared_ptr<Driver> driver_;

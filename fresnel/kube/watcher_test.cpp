@@ -19,6 +19,7 @@ class ScriptedTransport : public net::HttpTransport {
     std::string body;
     bool stays_open = false;         // after the body, until the test ends it
     std::optional<Error> failure{};  // instead of an answer
+    net::Headers headers = {};
   };
 
   explicit ScriptedTransport(const Executor& executor, Clock& clock) : executor_(executor), clock_(clock) {}
@@ -46,7 +47,7 @@ class ScriptedTransport : public net::HttpTransport {
     }
     ~Response() override { --owner_.open_responses; }
     int status() const noexcept override { return answer_.status; }
-    const net::Headers& headers() const noexcept override { return headers_; }
+    const net::Headers& headers() const noexcept override { return answer_.headers; }
     awaitable<result<std::string>> read() override {
       if (!answer_.body.empty()) co_return std::exchange(answer_.body, {});
       if (answer_.stays_open) co_await end_.wait();
@@ -56,7 +57,6 @@ class ScriptedTransport : public net::HttpTransport {
    private:
     ScriptedTransport& owner_;
     Answer answer_;
-    net::Headers headers_;
     Timer end_;
   };
 
@@ -83,6 +83,12 @@ std::string event(std::string_view type, const std::string& object) {
 const std::string kGone =
     R"({"type":"ERROR","object":{"kind":"Status","status":"Failure","message":"too old resource version","reason":"Expired","code":410}})"
     "\n";
+
+// kube-apiserver's answer to a version from its future.
+const std::string kTooLarge =
+    R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Too large resource version: 99, )"
+    R"(current: 40","reason":"Timeout","details":{"causes":[{"reason":"ResourceVersionTooLarge",)"
+    R"("message":"Too large resource version"}],"retryAfterSeconds":1},"code":504})";
 
 class WatcherTest : public testing::Test {
  protected:
@@ -189,7 +195,7 @@ TEST_F(WatcherTest, BacksOffWhileTheServerIsAway) {
   const auto asked = transport.requests.size();
   advance(milliseconds(300));
   EXPECT_EQ(transport.requests.size(), asked);
-  transport.answers = {{.body = event("ADDED", pod("b", 11)), .stays_open = true}};
+  transport.answers = {{.body = list(12, {})}, {.body = event("ADDED", pod("b", 11)), .stays_open = true}};
   advance(milliseconds(600));
   EXPECT_EQ(told.back(), "ADDED b 11");
   EXPECT_EQ(phase, WatchStatus::Phase::connected);
@@ -288,13 +294,132 @@ TEST_F(WatcherTest, ARenewedCredentialEndsThePauseAfterARefusal) {
 
 TEST_F(WatcherTest, ATruncatedEventIsAskedForAgain) {
   const std::string whole = event("ADDED", pod("b", 11));
-  transport.answers = {
-      {.body = list(10, {})}, {.body = whole.substr(0, whole.size() / 2)}, {.body = whole, .stays_open = true}};
+  transport.answers = {{.body = list(10, {})},
+                       {.body = whole.substr(0, whole.size() / 2)},
+                       {.body = list(11, {})},
+                       {.body = whole, .stays_open = true}};
   start();
   EXPECT_EQ(told.back(), "failing protocol");
   advance(seconds(1));
   EXPECT_EQ(told.back(), "ADDED b 11");
-  EXPECT_TRUE(transport.requests[2].ends_with("&resourceVersion=10"));
+  EXPECT_TRUE(transport.requests[3].ends_with("&resourceVersion=10"));
+}
+
+TEST_F(WatcherTest, EmptyLinesCrLfAndAnObjectOf3MiBAreTakenAsTheyCome) {
+  std::string large = pod("large", 12);
+  large.insert(large.size() - 1, R"(,"data":")" + std::string(3u << 20, 'x') + '"');
+  std::string lines =
+      "\n\r\n" + event("ADDED", pod("a", 11)) + "\n" + event("ADDED", large) + event("ADDED", pod("b", 13));
+  for (std::size_t at = 0; (at = lines.find("}\n", at)) != std::string::npos; at += 3) lines.replace(at, 2, "}\r\n");
+  transport.answers = {{.body = list(10, {})}, {.body = lines, .stays_open = true}};
+  start();
+  EXPECT_EQ(told, (Told{"listed 10", "ADDED a 11", "ADDED large 12", "ADDED b 13"}));
+  EXPECT_GT(watcher->index().find("uid-large")->bytes.size(), 3u << 20);
+}
+
+TEST_F(WatcherTest, AListThatIsAskedForTooOftenIsAskedForAgainWhenTheServerSaid) {
+  const std::string busy = R"({"kind":"Status","status":"Failure","reason":"TooManyRequests","code":429})";
+  transport.answers = {
+      {.status = 429, .body = busy, .headers = {{"Retry-After", "7"}}}, {.body = list(10, {})}, {.stays_open = true}};
+  start();
+  EXPECT_EQ(told, (Told{"failing throttled"}));
+  advance(milliseconds(6999));
+  EXPECT_EQ(transport.requests.size(), 1u);
+  advance(milliseconds(1));
+  EXPECT_EQ(told.back(), "listed 10");
+  EXPECT_EQ(phase, WatchStatus::Phase::connected);
+}
+
+TEST_F(WatcherTest, AWatchThatIsAskedForTooOftenIsAskedForAgainWhenTheServerSaid) {
+  const std::string busy = R"({"kind":"Status","status":"Failure","reason":"TooManyRequests","code":429})";
+  transport.answers = {{.body = list(10, {})}, {.status = 429, .body = busy, .headers = {{"Retry-After", "9"}}}};
+  start();
+  EXPECT_EQ(told, (Told{"listed 10", "failing throttled"}));
+  transport.answers = {{.body = list(10, {})}, {.body = event("ADDED", pod("b", 11)), .stays_open = true}};
+  advance(milliseconds(8999));
+  EXPECT_EQ(transport.requests.size(), 2u);
+  advance(milliseconds(1));
+  EXPECT_EQ(told.back(), "ADDED b 11");
+}
+
+// Some servers end every watch at once, for instance behind a proxy that does not stream.
+TEST_F(WatcherTest, ThreeInstantEmptyClosesMeanARelist) {
+  transport.answers = {{.body = list(10, {pod("a", 3)})}, {}, {.body = list(10, {})}, {}, {.body = list(10, {})}, {}};
+  start();
+  for (int i = 0; i < 2; ++i) advance(seconds(30));
+  EXPECT_EQ(told.back(), "failing connect_failed") << "the relist, for which nothing is scripted";
+  transport.answers = {{.body = list(20, {})}, {.stays_open = true}};
+  advance(seconds(30));
+  EXPECT_EQ(told.back(), "DELETED a 11");
+  EXPECT_EQ(watcher->relists(), 1u);
+}
+
+TEST_F(WatcherTest, ATooLargeVersionMeansAListWithoutOne) {
+  for (const bool as_event : {false, true}) {
+    SCOPED_TRACE(as_event ? "as an event" : "as an HTTP status");
+    told.clear();
+    transport.requests.clear();
+    transport.answers = {{.body = list(99, {pod("a", 60)})}};
+    if (as_event) {
+      transport.answers.push_back({.body = event("ERROR", kTooLarge)});
+    } else {
+      transport.answers.push_back({.status = 504, .body = kTooLarge});
+    }
+    transport.answers.push_back({.body = list(40, {pod("b", 30)})});
+    transport.answers.push_back({.stays_open = true});
+    start();
+    EXPECT_EQ(told, (Told{"listed 99", "relisted 40", "DELETED a 1", "ADDED b 30"}));
+    EXPECT_EQ(transport.requests.at(2), "/api/v1/pods?limit=500");
+    EXPECT_TRUE(transport.requests.at(3).ends_with("&resourceVersion=40"));
+    watcher.reset();
+    run();
+  }
+}
+
+// kube-apiserver accepts a watch from its future and is silent: the restored cluster's changes would never be told.
+TEST_F(WatcherTest, AHistoryThatWasRewoundIsNoticedBeforeTheWatchIsResumed) {
+  transport.answers = {{.body = list(90, {pod("a", 60), pod("kept", 30)})},
+                       {.failure = Error{Errc::connect_failed, "refused"}}};
+  start();
+  transport.answers = {{.body = list(40, {})},  // whatever it holds: only its version counts
+                       {.body = list(40, {pod("kept", 30), pod("b", 35)})},
+                       {.body = event("ADDED", pod("c", 41)), .stays_open = true}};
+  advance(seconds(1));
+  EXPECT_EQ(transport.requests.at(2), "/api/v1/pods?limit=1");
+  EXPECT_EQ(told, (Told{"listed 90", "failing connect_failed", "relisted 40", "DELETED a 1", "MODIFIED kept 30",
+                        "ADDED b 35", "ADDED c 41"}));
+  EXPECT_TRUE(transport.requests.back().ends_with("&resourceVersion=40"));
+}
+
+TEST_F(WatcherTest, AHistoryThatWasRewoundDuringAReplayEndsIt) {
+  start_version = "20";
+  transport.answers = {{.body = list(90, {pod("a", 60)})}, {.body = event("ADDED", pod("x", 21)) + R"({"ty)"}};
+  start();
+  transport.answers = {{.body = list(40, {})}, {.body = list(40, {pod("b", 35)})}, {.stays_open = true}};
+  advance(seconds(1));
+  EXPECT_EQ(told, (Told{"listed 90", "ADDED x 21", "failing protocol", "start lost", "relisted 40", "DELETED a 1",
+                        "ADDED b 35"}));
+}
+
+TEST_F(WatcherTest, WhoMayNotListAnyMoreStillResumesItsWatch) {
+  transport.answers = {{.body = list(10, {})}, {.failure = Error{Errc::connect_failed, "refused"}}};
+  start();
+  transport.answers = {{.status = 403, .body = R"({"kind":"Status","reason":"Forbidden","code":403})"},
+                       {.body = event("ADDED", pod("b", 11)), .stays_open = true}};
+  advance(seconds(1));
+  EXPECT_EQ(told.back(), "ADDED b 11");
+}
+
+// As some servers send it: the object as it was, at the version it was last seen with, which the list had too.
+TEST_F(WatcherTest, ADeletedWithTheVersionLastSeenIsNotDroppedAsOld) {
+  transport.answers = {
+      {.body = list(10, {pod("a", 10), pod("b", 9)})},
+      {.body = event("DELETED", pod("a", 10)) + event("ADDED", pod("c", 11)) + event("DELETED", pod("b", 9))}};
+  start();
+  EXPECT_EQ(watcher->index().size(), 1u);
+  EXPECT_NE(watcher->index().find("uid-c"), nullptr);
+  EXPECT_EQ(watcher->version(), "11");
+  EXPECT_TRUE(transport.requests.at(2).ends_with("&resourceVersion=11")) << "the version never goes back";
 }
 
 TEST_F(WatcherTest, DestructionEndsTheWatchAndCallsNobody) {
