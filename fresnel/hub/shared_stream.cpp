@@ -88,6 +88,7 @@ void SharedStream::join(SubscriberId id, const HomeThread& home, std::weak_ptr<S
   if (!listed_) return;
   admit(id, member);
   complete_waiting();
+  inquire_about_newer();
 }
 
 void SharedStream::leave(SubscriberId id) {
@@ -212,6 +213,7 @@ void SharedStream::on_listed(const kube::ListedInfo& info) {
   log_.reset(start.value_or(version));
   progress_.listed(version, start, watcher_.index());
   for (auto& [id, member] : members_) admit(id, member);
+  inquire_about_newer();
 }
 
 // The difference that follows leads from what this stream had seen to the list. Who joined with a version in between
@@ -222,6 +224,8 @@ void SharedStream::on_relisted(std::uint64_t version) {
   const bool rewound = version < seen;
   progress_.relisted(version);
   if (rewound) {
+    server_version_ = 0;  // an answer that is under way may be older than this
+    for (auto& [id, member] : members_) member.inquired = false;
     log_.reset(version);
   } else {
     log_.relisted(seen, version);
@@ -230,6 +234,26 @@ void SharedStream::on_relisted(std::uint64_t version) {
     const std::uint64_t joined = member.version.value_or(seen);
     if (rewound || (joined > seen && joined < version)) send_gone(id, member, joined);
   }
+}
+
+void SharedStream::inquire_about_newer() {
+  if (inquiring_) return;
+  const std::uint64_t known = std::max({progress_.reached(), progress_.list_version(), server_version_});
+  for (auto& [id, member] : members_) {
+    member.inquired = member.version.value_or(0) > known;
+    inquiring_ |= member.inquired;
+  }
+  if (inquiring_) watcher_.ask_server_version([this](std::uint64_t version) { on_server_version(version); });
+}
+
+void SharedStream::on_server_version(std::uint64_t version) {
+  inquiring_ = false;
+  for (auto& [id, member] : members_) {
+    if (!std::exchange(member.inquired, false)) continue;
+    server_version_ = version;
+    if (member.version > version) send_gone(id, member, *member.version);
+  }
+  inquire_about_newer();
 }
 
 void SharedStream::on_events(std::vector<kube::WatchEvent> events) {

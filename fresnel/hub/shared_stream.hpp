@@ -71,6 +71,7 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
     bool bookmarks;
     bool restart_after_gone;
     bool awaits_complete = false;
+    bool inquired = false;  // the server is being asked whether it has come as far as `version`
   };
   struct Port {
     Executor executor;
@@ -97,6 +98,10 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   void count_readers(Forms forms, bool come) noexcept;
   [[nodiscard]] std::string oldest_version_wanted() const;
   void complete_waiting();
+  // Who brings a version that the stream has not seen knows it from another list, or from a history that was rewound
+  // when the cluster was restored from a backup. The server can tell.
+  void inquire_about_newer();
+  void on_server_version(std::uint64_t version);
   static awaitable<void> await_quiet(std::weak_ptr<SharedStream> stream, std::shared_ptr<Timer> timer, TimePoint at);
   static awaitable<void> linger(std::weak_ptr<SharedStream> stream, std::shared_ptr<Timer> timer, Duration duration);
 
@@ -123,6 +128,8 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   // Shared with the coroutines that wait for them, which do not keep the stream.
   std::shared_ptr<Timer> linger_;
   std::shared_ptr<Timer> quiet_;
+  std::uint64_t server_version_ = 0;  // the server has come at least as far
+  bool inquiring_ = false;
   bool somebody_waits_ = false;  // for its completion
   bool awaits_quiet_ = false;
 };

@@ -136,28 +136,9 @@ TEST_P(SharedStreamRelistTest, AJoinerDuringARelistIsCompleteOnce) {
   for (const auto* client : {&first, &fresh, &at_the_streams, &ahead, &newest}) expect_whole(*client);
 }
 
-TEST_P(SharedStreamRelistTest, AJoinerNewerThanTheRelistIsNotSentWhatItKnows) {
-  cluster.put("a");
-  auto first = join();
-  cluster.hold_watches(true);
-  cluster.drop_watches();
-  run();
-  cluster.touch(3);
-  auto ahead = Client();
-  ahead->know(cluster.state(), 30);  // from another server, which is ahead
-  program.subscribe(ahead, {.resource_version = "30"});
-  cluster.compact();
-  cluster.hold_watches(false);
-  advance(seconds(1));
-  EXPECT_EQ(program.metrics().relists, 1u);
-  advance(kQuiet);
-  cluster.put("known");
-  cluster.touch(40);
-  cluster.put("new");
-  run();
-  EXPECT_THAT(ahead->told, ElementsAre("COMPLETE", "ADDED new@46"));
-}
+// --- a cluster that was restored from a backup
 
+// No server says so: a watch from a version that is yet to come is accepted and silent.
 TEST_P(SharedStreamRelistTest, RevisionsThatStartOverMeanANewStartForAll) {
   cluster.touch(100);
   cluster.put("a");
@@ -165,16 +146,82 @@ TEST_P(SharedStreamRelistTest, RevisionsThatStartOverMeanANewStartForAll) {
   auto direct = join(cluster.revision(), {.restart_after_gone = false});
   cluster.rewind(10);
   cluster.put("b");
-  cluster.fail_watches({.status = 410, .reason = "Expired"});
   run();
   advance(seconds(1));
   EXPECT_EQ(client->gones, 1);
   EXPECT_EQ(direct->failed->code, Errc::gone);
+  EXPECT_EQ(program.metrics().relists, 1u);
   cluster.put("c");
   run();
   expect_whole(client);
   auto late = join(11);
   expect_whole(late);
+}
+
+TEST_P(SharedStreamRelistTest, AJoinerFromARewoundHistoryIsToldGone) {
+  cluster.touch(100);
+  cluster.put("a");
+  const auto known = cluster.state();
+  cluster.rewind(10);
+  cluster.put("b");
+  Client with_the_first;
+  with_the_first->know(known, 101);
+  program.subscribe(with_the_first, {.resource_version = "101"});
+  run();
+  Client later;
+  later->know(known, 101);
+  program.subscribe(later, {.resource_version = "101"});
+  Client direct;
+  program.subscribe(direct, {.resource_version = "101", .restart_after_gone = false});
+  run();
+  for (const auto* client : {&with_the_first, &later}) {
+    EXPECT_EQ((*client)->gones, 1);
+    expect_whole(*client);
+  }
+  EXPECT_EQ(direct->failed->code, Errc::gone);
+  cluster.remove("b");
+  cluster.put("c");
+  run();
+  for (const auto* client : {&with_the_first, &later}) expect_whole(*client);
+}
+
+// Other lists have moved the server on: what such joiners know is the future of this stream only.
+TEST_P(SharedStreamRelistTest, ManyJoinersNewerThanTheStreamCostOneQuestion) {
+  cluster.put("a");
+  auto first = join();
+  const auto before = cluster.requests().size();
+  const auto version = cluster.touch(50);
+  std::vector<Client> newer(20);
+  for (auto& client : newer) {
+    client->know(cluster.state(), version);
+    program.subscribe(client, {.resource_version = std::to_string(version)});
+  }
+  run();
+  advance(kQuiet);
+  for (const auto& client : newer) EXPECT_THAT(client->told, ElementsAre("COMPLETE"));
+  EXPECT_LE(cluster.requests().size() - before, 2u);
+  cluster.put("b");
+  run();
+  for (const auto& client : newer) expect_whole(client);
+}
+
+// --- deletions as some servers send them
+
+TEST_P(SharedStreamRelistTest, ADeletedWithTheVersionLastSeenReachesEverybody) {
+  cluster.put("a");                 // 1
+  const auto b = cluster.put("b");  // 2
+  auto first = join();
+  auto at_that_version = join(b);
+  cluster.remove_at_its_version("b");
+  run();
+  auto late = join(b);
+  for (const auto* client : {&first, &at_that_version, &late}) {
+    EXPECT_EQ((*client)->objects, cluster.state());
+    EXPECT_EQ((*client)->told.back(), client == &late ? "COMPLETE" : "DELETED b@2");
+  }
+  cluster.put("c");
+  run();
+  for (const auto* client : {&first, &at_that_version, &late}) EXPECT_EQ((*client)->objects, cluster.state());
 }
 
 // --- the upstream watch's troubles
@@ -296,8 +343,13 @@ TEST_P(SharedStreamRelistTest, ARelistIsShownAsConnecting) {
   cluster.put("a");
   auto client = join();
   client->statuses.clear();
+  // Its 410 comes while the watch is open, so that nothing else is listed before.
   cluster.hold_lists(true);
-  expire_upstream();
+  cluster.pace(0);
+  cluster.put("b");
+  cluster.compact();
+  cluster.pace({});
+  run();
   EXPECT_EQ(client->statuses.back().phase, Phase::connecting);
   cluster.hold_lists(false);
   run();

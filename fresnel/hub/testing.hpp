@@ -51,7 +51,8 @@ class ModelCluster {
     int bookmarks = 0;      // to be sent
     std::size_t paced = 0;  // changes read since pace()
     bool ended = false;
-    bool torn = false;  // ends inside an event
+    bool torn = false;       // ends inside an event
+    std::string extra = {};  // comes before anything else
   };
 
   // Creates the object or changes it; a name that was deleted before gets a new uid. Returns the revision.
@@ -73,6 +74,15 @@ class ModelCluster {
     objects_.erase(it);
     wake();
     return revision_;
+  }
+  // As some servers tell it: the object as it was, at the version that it had.
+  void remove_at_its_version(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    const Object object = objects_.at(name);
+    ++revision_;
+    for (const auto& watch : watches()) watch->extra += event_text("DELETED", text_of(name, object));
+    objects_.erase(name);
+    wake();
   }
   // Other lists change.
   std::uint64_t touch(std::uint64_t count = 1) {
@@ -344,7 +354,7 @@ class ModelCluster {
       return event_text("ERROR", status_text(410, "Expired"));
     }
     watch.accepted = true;
-    std::string text;
+    std::string text = std::exchange(watch.extra, {});
     for (const auto& change : history_) {
       if (change.object.version <= watch.cursor) continue;
       if (pace_ && watch.paced++ >= *pace_) return text;
