@@ -63,15 +63,16 @@ const EventPtr& JoinerTexts::text(Texts& texts, const std::string& identity, con
   return made;
 }
 
-EventPtr JoinerTexts::bookmark(std::string_view kind, std::string_view api_version, std::uint64_t version,
+EventPtr JoinerTexts::bookmark(std::string_view kind, std::string_view api_version, std::uint64_t version, bool initial,
                                Forms forms) {
   const auto text = std::to_string(version);
-  if (bookmark_ && bookmark_->event.resource_version == text) {
-    bookmark_ = with_forms(bookmark_, forms, *metrics_);
+  EventPtr& made = bookmarks_[initial ? 1 : 0];
+  if (made && made->event.resource_version == text) {
+    made = with_forms(made, forms, *metrics_);
   } else {
-    bookmark_ = publish(kube::make_bookmark_event(kind, api_version, text), forms, *metrics_);
+    made = publish(kube::make_bookmark_event(kind, api_version, text, initial), forms, *metrics_);
   }
-  return bookmark_;
+  return made;
 }
 
 void JoinerTexts::forget(const kube::WatchEvent& deleted) {

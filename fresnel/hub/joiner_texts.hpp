@@ -27,9 +27,9 @@ class JoinerTexts : public std::enable_shared_from_this<JoinerTexts> {
   // Those of `objects` that have changed after `version` as MODIFIED, and `deleted`, in ascending order of version.
   [[nodiscard]] std::vector<EventPtr> difference(const kube::ObjectIndex& objects, std::uint64_t version,
                                                  std::vector<EventPtr> deleted, Forms forms);
-  // The bookmark that ends a joiner's initial data at `version`.
+  // The bookmark that ends a joiner's initial data at `version`; `initial`: it asked for initial events.
   [[nodiscard]] EventPtr bookmark(std::string_view kind, std::string_view api_version, std::uint64_t version,
-                                  Forms forms);
+                                  bool initial, Forms forms);
 
   void objects_changed() { state_.reset(); }
   void forget(const kube::WatchEvent& deleted);
@@ -48,7 +48,7 @@ class JoinerTexts : public std::enable_shared_from_this<JoinerTexts> {
   std::shared_ptr<const std::vector<EventPtr>> state_;  // null once something has changed
   Texts added_;
   Texts modified_;
-  EventPtr bookmark_;  // the last one made
+  std::array<EventPtr, 2> bookmarks_;  // the last one made, and with `initial`
   TimePoint until_;
   Timer end_;
 };

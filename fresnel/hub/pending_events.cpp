@@ -79,6 +79,8 @@ void PendingEvents::drop(const EventPtr& event) {
 }
 
 std::size_t PendingEvents::push_bookmark(EventPtr event) {
+  // It tells more than a version: that the initial events are over.
+  if (bookmark_ && (*bookmark_)->event->event.ends_initial) bookmark_.reset();
   const std::size_t replaced = bookmark_ ? 1 : 0;
   if (bookmark_) order_.erase(*bookmark_);
   bookmark_ = order_.insert(order_.end(), Entry{std::move(event), Type::bookmark, {}, {}});
@@ -99,7 +101,7 @@ PendingEvents::Item PendingEvents::pop() {
   if (front->event == nullptr) {
     marks_[static_cast<std::size_t>(front->mark)].reset();
   } else if (front->type == Type::bookmark) {
-    bookmark_.reset();
+    if (bookmark_ == front) bookmark_.reset();
   } else if (const auto known = objects_.find(front->identity); known != objects_.end() && known->second == front) {
     objects_.erase(known);
   }

@@ -17,8 +17,8 @@
 // entries of its own behind it: COMPLETE never overtakes what it completes.
 //
 // A 410 makes what was told before worthless, the whole state follows it: of what waits only deletions and the STATUS
-// stay. Of bookmarks and of each kind of mark the newest stays. A Table's columns, which travel with one row, go over
-// to the next row when that one is not sent.
+// stay. Of bookmarks and of each kind of mark the newest stays, and the bookmark that ends the initial events. A
+// Table's columns, which travel with one row, go over to the next row when that one is not sent.
 //
 // Bounds: three entries (before a 410, before COMPLETE, behind it) for each object that the subscriber knows or could
 // know by now, however long it waits.

@@ -97,6 +97,24 @@ TEST(PendingEvents, OfBookmarksAndMarksTheNewestStays) {
   EXPECT_THAT(drain(pending), ElementsAre("STATUS"));
 }
 
+TEST(PendingEvents, TheBookmarkThatEndsTheInitialEventsStays) {
+  ClusterMetrics counters;
+  const auto end = publish(kube::make_bookmark_event("Thing", "v1", "2", true), {}, counters);
+  PendingEvents pending;
+  (void)pending.push(event("ADDED", "a", 2));
+  (void)pending.push(end);
+  pending.push(Mark::complete);
+  (void)pending.push(event("BOOKMARK", "", 3));
+  (void)pending.push(event("ADDED", "b", 4));
+  (void)pending.push(event("BOOKMARK", "", 5));
+  EXPECT_THAT(drain(pending), ElementsAre("ADDED a@2", "BOOKMARK @2", "COMPLETE", "ADDED b@4", "BOOKMARK @5"));
+  (void)pending.push(end);
+  (void)pending.push(event("BOOKMARK", "", 6));
+  EXPECT_EQ(pending.pop().event, end);
+  (void)pending.push(event("BOOKMARK", "", 7));
+  EXPECT_THAT(drain(pending), ElementsAre("BOOKMARK @7"));
+}
+
 TEST(PendingEvents, A410ReplacesAllButDeletions) {
   PendingEvents pending;
   (void)pending.push(event("MODIFIED", "a", 1));

@@ -77,7 +77,8 @@ void SharedStream::join(SubscriberId id, const HomeThread& home, std::weak_ptr<S
             .thread = static_cast<std::uint16_t>(home.number),
             .forms = Forms::of(options.escaped, options.deflated),
             .bookmarks = options.bookmarks,
-            .restart_after_gone = options.restart_after_gone};
+            .restart_after_gone = options.restart_after_gone,
+            .initial_events = options.initial_events};
   count_readers(member.forms, true);
   metrics_->subscriptions.fetch_add(1, std::memory_order_relaxed);
   post(port,
@@ -115,11 +116,12 @@ awaitable<void> SharedStream::linger(std::weak_ptr<SharedStream> stream, std::sh
 // --- what a joiner is given
 
 void SharedStream::admit(SubscriberId id, Member& member) {
-  if (!member.version) {
+  if (member.initial_events.value_or(!member.version)) {
     send_state(id, member, {});
     return;
   }
-  const std::uint64_t version = *member.version;
+  // Without a version, and without a wish for what is: from what is on.
+  const std::uint64_t version = member.version.value_or(state_version());
   Opening opening{.skip_through = version, .columns = columns_};
   if (log_.tells_after(version)) {
     log_.make_forms(version, member.forms, *metrics_);
@@ -146,23 +148,25 @@ void SharedStream::send_opening(SubscriberId id, const Member& member, Opening o
 }
 
 void SharedStream::send_state(SubscriberId id, Member& member, std::vector<EventPtr> before) {
-  member.awaits_complete = false;
-  member.version.reset();
-  const std::uint64_t version = std::max(progress_.list_version(), progress_.reached());
+  const std::uint64_t version = state_version();
+  // Who wants it newer than this is told when it is.
+  member.awaits_complete = member.version.value_or(0) > version;
+  somebody_waits_ |= member.awaits_complete;
+  if (!member.awaits_complete) member.version.reset();
   send_opening(id, member,
                {.events = std::move(before),
                 .objects = texts_->state(watcher_.index(), member.forms),
                 .position = version,
                 .skip_through = version,
-                .complete = true,
-                .bookmark = bookmark(member, version),
+                .complete = !member.awaits_complete,
+                .bookmark = member.awaits_complete ? nullptr : bookmark(member, version),
                 .columns = columns_});
 }
 
 // The version from which a subscriber resumes whose initial data ends here: an empty list's objects tell none.
 EventPtr SharedStream::bookmark(const Member& member, std::uint64_t version) {
   if (!member.bookmarks) return nullptr;
-  return texts_->bookmark(kind_, api_version_, version, member.forms);
+  return texts_->bookmark(kind_, api_version_, version, member.initial_events.value_or(false), member.forms);
 }
 
 void SharedStream::count_readers(Forms forms, bool come) noexcept {
@@ -177,12 +181,12 @@ void SharedStream::send_gone(SubscriberId id, Member& member, std::uint64_t vers
   auto expired = kube::make_expired_event("too old resource version: " + std::to_string(version) + " (" +
                                           std::to_string(log_.tombstone_horizon()) + ")");
   std::vector<EventPtr> events{publish(std::move(expired), member.forms, *metrics_)};
+  member.version.reset();
   if (member.restart_after_gone) {
     send_state(id, member, std::move(events));
     return;
   }
   member.awaits_complete = false;
-  member.version.reset();
   send_opening(id, member, {.events = std::move(events)});
   const Error gone{Errc::gone, "the resource version is no longer available", 410, "Expired"};
   post(port_of(member), [id, gone](StreamPort& target) { target.fail(id, gone); });

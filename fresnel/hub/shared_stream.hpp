@@ -7,6 +7,7 @@
 // Thread safety: lives on its owner thread (Hub posts to it); talks to subscribers through one StreamPort a thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <map>
@@ -28,8 +29,11 @@
 namespace fresnel::hub {
 
 struct JoinOptions {
-  std::string resource_version;    // what the subscriber knows; "", "0", "undefined" and garbage: nothing
-  bool bookmarks = false;          // wants BOOKMARK events
+  std::string resource_version;  // what the subscriber knows; "", "0", "undefined" and garbage: nothing
+  bool bookmarks = false;        // wants BOOKMARK events
+  // sendInitialEvents: true: first every object as ADDED, at least as new as resource_version, then a BOOKMARK that
+  // says so to those who want bookmarks; false: without a version, only what comes from now on.
+  std::optional<bool> initial_events = {};
   bool escaped = true;             // reads PublishedEvent::data_body (a multiplexer's subscription)
   bool deflated = false;           // has negotiated permessage-deflate
   bool restart_after_gone = true;  // after a 410: everything anew; false: the subscription ends
@@ -70,6 +74,7 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
     Forms forms;
     bool bookmarks;
     bool restart_after_gone;
+    std::optional<bool> initial_events;
     bool awaits_complete = false;
     bool inquired = false;  // the server is being asked whether it has come as far as `version`
   };
@@ -93,6 +98,10 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
   void send_opening(SubscriberId id, const Member& member, Opening opening);
   void send_state(SubscriberId id, Member& member, std::vector<EventPtr> before);
   void send_gone(SubscriberId id, Member& member, std::uint64_t version);
+  // That of the objects in the index.
+  [[nodiscard]] std::uint64_t state_version() const noexcept {
+    return std::max(progress_.list_version(), progress_.reached());
+  }
   [[nodiscard]] EventPtr bookmark(const Member& member, std::uint64_t version);
   [[nodiscard]] Forms forms_read() const noexcept { return {readers_[0] > 0, readers_[1] > 0, readers_[2] > 0}; }
   void count_readers(Forms forms, bool come) noexcept;

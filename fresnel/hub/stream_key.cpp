@@ -58,9 +58,13 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
   });
 }
 
+// As API servers read a boolean parameter: given and neither "0" nor "false".
+bool is_true(std::string_view value) { return value != "0" && !equal_ignoring_case(value, "false"); }
+
 void take(WatchQuery& query, std::string_view key, std::string_view value) {
   if (key == "resourceVersion") query.resource_version = value;
-  if (key == "allowWatchBookmarks") query.bookmarks = value != "0" && !equal_ignoring_case(value, "false");
+  if (key == "allowWatchBookmarks") query.bookmarks = is_true(value);
+  if (key == "sendInitialEvents") query.initial_events = is_true(value);
   if (key == "timeoutSeconds") {
     int timeout = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), timeout);

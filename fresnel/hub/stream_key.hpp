@@ -5,6 +5,7 @@
 
 #include <compare>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,8 @@ struct WatchQuery {
   std::string resource_version;  // as sent; the caller decides whether it is one
   bool bookmarks = false;        // allowWatchBookmarks
   int timeout_seconds = 0;       // 0: none
+  // sendInitialEvents: the state first, whatever the version; not given: as the version says; false: no state first.
+  std::optional<bool> initial_events = {};
 };
 
 // Reads a query string without its '?', as an API server would: '+' is a space, the first of several values counts, a

@@ -63,6 +63,13 @@ TEST(WatchQueryTest, BookmarksAreAskedFor) {
   }
 }
 
+TEST(WatchQueryTest, InitialEventsAreAskedForOrNotOrNotMentioned) {
+  EXPECT_EQ(parse_watch_query("watch=1").initial_events, std::nullopt);
+  EXPECT_EQ(parse_watch_query("sendInitialEvents=true&resourceVersionMatch=NotOlderThan").initial_events, true);
+  EXPECT_EQ(parse_watch_query("sendInitialEvents=false").initial_events, false);
+  EXPECT_EQ(parse_watch_query("sendInitialEvents=true&resourceVersionMatch=NotOlderThan").selectors, "");
+}
+
 TEST(WatchQueryTest, ATimeoutIsAPositiveNumber) {
   EXPECT_EQ(parse_watch_query("timeoutSeconds=30").timeout_seconds, 30);
   for (const auto* query : {"", "timeoutSeconds=", "timeoutSeconds=0", "timeoutSeconds=-3", "timeoutSeconds=3s",

@@ -83,7 +83,7 @@ class Recorder : public StreamSubscriber {
       return;
     }
     told.push_back(std::string(to_string(event.type)) + " " + std::string(event.name) + "@" +
-                   std::string(event.resource_version));
+                   std::string(event.resource_version) + (event.ends_initial ? " ends" : ""));
     const auto version = kube::parse_resource_version(event.resource_version).value_or(0);
     if (version == 0) fault("no version");
     if (event.is_table && event.changes_an_object()) columns.push_back(event.has_columns);

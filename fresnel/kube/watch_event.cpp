@@ -287,13 +287,16 @@ WatchEvent make_expired_event(std::string_view message) {
   return make_error_event({Errc::gone, std::string(message), 410, "Expired"});
 }
 
-WatchEvent make_bookmark_event(std::string_view kind, std::string_view api_version, std::string_view resource_version) {
+WatchEvent make_bookmark_event(std::string_view kind, std::string_view api_version, std::string_view resource_version,
+                               bool ends_initial) {
   const auto head = [](std::string_view of_kind, std::string_view of_version) {
     std::string text = R"({"kind":")";
     return text.append(of_kind).append(R"(","apiVersion":")").append(of_version).append(R"(","metadata":)");
   };
   std::string metadata = R"({"resourceVersion":")";
-  metadata.append(resource_version).append(R"(","creationTimestamp":null})");
+  metadata.append(resource_version).append(R"(","creationTimestamp":null)");
+  if (ends_initial) metadata.append(R"(,"annotations":{"k8s.io/initial-events-end":"true"})");
+  metadata.push_back('}');
   std::string object = head(kind, api_version);
   if (kind == "Table") {
     object.append(R"({},"columnDefinitions":null,"rows":[{"cells":[],"object":)");
@@ -301,7 +304,9 @@ WatchEvent make_bookmark_event(std::string_view kind, std::string_view api_versi
   } else {
     object.append(metadata).append("}");
   }
-  return parsed_or_unknown(make_event_text(WatchEvent::Type::bookmark, object, {}, {}));
+  auto event = parsed_or_unknown(make_event_text(WatchEvent::Type::bookmark, object, {}, {}));
+  event.ends_initial = ends_initial;
+  return event;
 }
 
 std::optional<std::uint64_t> parse_resource_version(std::string_view text) noexcept {

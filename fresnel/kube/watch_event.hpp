@@ -33,7 +33,8 @@ struct WatchEvent {
   // DELETED with the version that its object had before, as some servers send it: that version tells nothing about
   // when. Set by the Watcher.
   bool keeps_version = false;
-  int status_code = 0;  // ERROR: Status.code
+  bool ends_initial = false;  // a BOOKMARK of make_bookmark_event() that ends the initial events
+  int status_code = 0;        // ERROR: Status.code
   SharedBytes bytes;
   // Within bytes.
   std::string_view uid;
@@ -95,9 +96,11 @@ inline constexpr std::size_t kParserPadding = 64;
 
 // {"type":"BOOKMARK","object":{...}}: everything up to `resource_version` has been sent
 // (https://kubernetes.io/docs/reference/using-api/api-concepts/#watch-bookmarks). `kind` is that of the list's objects;
-// of a Table, the version stands in the one row, as kube-apiserver writes it.
+// of a Table, the version stands in the one row, as kube-apiserver writes it. `ends_initial`: with the annotation that
+// ends the initial events of a watch that asked for them by sendInitialEvents (Kubernetes API concepts, "Streaming
+// lists").
 [[nodiscard]] WatchEvent make_bookmark_event(std::string_view kind, std::string_view api_version,
-                                             std::string_view resource_version);
+                                             std::string_view resource_version, bool ends_initial = false);
 
 // A resource version as a number, for finding a place in a log only: versions are opaque to clients
 // (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions), this program orders them only

@@ -96,6 +96,19 @@ TEST(WatchEvent, ABookmarkIsMadeAsTheServerMakesIt) {
   EXPECT_EQ(table.resource_version, "8");
 }
 
+TEST(WatchEvent, ABookmarkThatEndsTheInitialEventsSaysSo) {
+  const auto pod = make_bookmark_event("Pod", "v1", "7", true);
+  EXPECT_EQ(pod.bytes.view(), R"({"type":"BOOKMARK","object":{"kind":"Pod","apiVersion":"v1",)"
+                              R"("metadata":{"resourceVersion":"7","creationTimestamp":null,)"
+                              R"("annotations":{"k8s.io/initial-events-end":"true"}}}})");
+  EXPECT_EQ(pod.resource_version, "7");
+  EXPECT_TRUE(pod.ends_initial);
+  EXPECT_FALSE(make_bookmark_event("Pod", "v1", "7").ends_initial);
+  const auto table = make_bookmark_event("Table", "meta.k8s.io/v1", "8", true);
+  EXPECT_EQ(table.resource_version, "8");
+  EXPECT_NE(table.bytes.view().find("initial-events-end"), std::string_view::npos);
+}
+
 TEST(WatchEvent, UnknownTypesAreValues) {
   EXPECT_EQ(parse(R"({"type":"PATCHED","object":{"metadata":{"uid":"u"}}})").type, Type::unknown);
   EXPECT_EQ(parse(R"({"object":{"metadata":{"uid":"u"}}})").type, Type::unknown);
