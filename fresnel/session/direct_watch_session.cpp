@@ -35,6 +35,7 @@ void DirectWatchSession::join_stream(const kube::ClusterContext& context) {
       {context.name, context.identity(), request_.path, request_.accept, std::move(query.selectors)}, context};
   hub::JoinOptions options{.resource_version = std::move(query.resource_version),
                            .bookmarks = query.bookmarks,
+                           .initial_events = query.initial_events,
                            .escaped = false,
                            .deflated = request_.deflated,
                            .restart_after_gone = false};

@@ -32,7 +32,10 @@ void MovableSubscription::join(const SessionServices& services, hub::StreamSourc
   const bool moves = std::exchange(at_, hash_of(source.context)) != 0;
   std::shared_ptr<hub::StreamSubscriber> subscriber = self;
   if (moves) {
-    if (position_ != 0) options.resource_version = std::to_string(position_);
+    if (position_ != 0) {
+      options.resource_version = std::to_string(position_);
+      options.initial_events = false;
+    }
     subscriber = seat_ = std::make_shared<Seat>(self);
   }
   lease_ = services.hub.subscribe(std::move(source), services.thread, subscriber, std::move(options));

@@ -190,6 +190,7 @@ class MultiplexerSession final : public LiveSession {
         context};
     hub::JoinOptions options{.resource_version = std::move(query.resource_version),
                              .bookmarks = query.bookmarks,
+                             .initial_events = query.initial_events,
                              .deflated = pacer_->deflates()};
     subscription.join(services_, std::move(source), std::move(options), std::move(self));
   }
