@@ -143,6 +143,28 @@ void Store::compact(Revision revision) {
   for (const auto& [name, shelf] : shelves_) trim(*shelf);
 }
 
+void Store::undo_last(Shelf& shelf) {
+  const auto& event = shelf.log.back();
+  const auto key = key_of(event.object->ns(), event.object->name());
+  if (event.previous) {
+    shelf.objects[key] = event.previous;
+  } else {
+    shelf.objects.erase(key);
+  }
+  shelf.log.pop_back();
+}
+
+bool Store::rewind(Revision revision) {
+  const bool reaches = std::all_of(shelves_.begin(), shelves_.end(),
+                                   [revision](const auto& entry) { return entry.second->trimmed <= revision; });
+  if (!reaches || revision < compacted_) return false;
+  for (const auto& [name, shelf] : shelves_) {
+    while (!shelf->log.empty() && shelf->log.back().revision() > revision) undo_last(*shelf);
+  }
+  revision_ = std::min(revision_, revision);
+  return true;
+}
+
 bool Store::can_watch_after(const ResourceType& type, Revision revision) const {
   if (revision < compacted_) return false;
   const auto* shelf = this->shelf(type);

@@ -90,6 +90,9 @@ class Store {
   // Forgets the history before `revision` (at most the current one), as etcd's compaction does. Running
   // watches are not disturbed.
   void compact(Revision revision);
+  // Restores the state at an earlier revision, as from a backup: what came after it never happened, and the next change
+  // takes the revision after it again. Only without running watches. False when the history no longer reaches there.
+  [[nodiscard]] bool rewind(Revision revision);
   // Whether the history still has every event after `revision`.
   [[nodiscard]] bool can_watch_after(const ResourceType& type, Revision revision) const;
   // Events after `revision`; on_event is called at each new one. can_watch_after(type, revision) must hold.
@@ -106,6 +109,7 @@ class Store {
 
   [[nodiscard]] Shelf* shelf(const ResourceType& type) const;
   [[nodiscard]] std::shared_ptr<Shelf> make_shelf(const ResourceType& type);
+  static void undo_last(Shelf& shelf);
   void append(Shelf& shelf, StoreEvent event);
   void trim(Shelf& shelf) const;
 

@@ -97,6 +97,19 @@ TEST_F(StoreTest, CompactionStopsNewWatchesButNotRunningOnes) {
   EXPECT_FALSE(watch->overrun());
 }
 
+TEST_F(StoreTest, ABackupRestoresStateAndRevision) {
+  store_.put(maps_, named("a", "x"));
+  store_.put(maps_, named("a", "y"));
+  store_.put(maps_, named("a", "x", 1));
+  (void)store_.erase(*maps_, "a", "y");
+  store_.put(maps_, named("a", "z"));
+  ASSERT_TRUE(store_.rewind(2));
+  EXPECT_THAT(names(store_.list(*maps_, "")), ElementsAre("a/x@1", "a/y@2"));
+  EXPECT_EQ(store_.put(maps_, named("a", "new"))->revision(), 3u);
+  store_.compact(3);
+  EXPECT_FALSE(store_.rewind(2));
+}
+
 TEST(StoreLimitTest, AWatchThatFallsTooFarBehindIsOverrun) {
   Store store({.max_events = 3});
   const ResourceTypes types;

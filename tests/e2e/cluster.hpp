@@ -29,6 +29,14 @@ class Cluster {
 
   virtual void kill() = 0;
   virtual void restart() = 0;  // on the same port with the same objects
+  virtual void pause() = 0;    // its connections stay open, and nothing comes
+  virtual void resume() = 0;
+  // restore() brings back the state of the last back_up(), its revisions included, and restarts the server.
+  virtual void back_up() = 0;
+  virtual void restore() = 0;
+  // As kubeconfig(), for a user who may follow the configmaps of these namespaces only.
+  [[nodiscard]] virtual std::string limited_kubeconfig(std::string_view name, std::uint16_t port,
+                                                       const std::vector<std::string>& namespaces) = 0;
   // Makes every version up to now too old to watch from, for a server that is running or not.
   virtual void compact() = 0;
   // Clients' watches of configmaps that are open now.

@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 #include <future>
 #include <optional>
+#include <stdexcept>
 #include <thread>
 #include <type_traits>
 
@@ -36,10 +37,19 @@ class SimCluster final : public Cluster {
   std::uint16_t port() const override { return port_; }
 
   std::string kubeconfig(std::string_view name, std::uint16_t port) const override {
-    const std::string id(name);
-    return "apiVersion: v1\nkind: Config\ncurrent-context: " + id + "\ncontexts:\n- name: " + id +
-           "\n  context: {cluster: c, user: u}\nclusters:\n- name: c\n  cluster: {server: \"http://127.0.0.1:" +
-           std::to_string(port) + "\"}\nusers:\n- name: u\n  user: {}\n";
+    return kubeconfig_of(name, port, "{}");
+  }
+
+  std::string limited_kubeconfig(std::string_view name, std::uint16_t port,
+                                 const std::vector<std::string>& namespaces) override {
+    on_thread([&] {
+      sim::Rule rule{.verbs = {"get", "list", "watch"}, .groups = {""}, .resources = {"configmaps"}};
+      rule.namespaces = namespaces;
+      sim::Token token{.token = "limited-token", .user = "alice", .rules = {std::move(rule)}};
+      sim_->server().set_auth({.tokens = {std::move(token)}});
+      return 0;
+    });
+    return kubeconfig_of(name, port, "{token: limited-token}");
   }
 
   HttpReply request(std::string_view method, std::string_view path, std::string body,
@@ -59,6 +69,18 @@ class SimCluster final : public Cluster {
   }
   void restart() override {
     on_thread([this] { return sim_->server().listen({"127.0.0.1", port_}).value(); });
+  }
+  void pause() override { set_mode(sim::ApiServer::Mode::stalled); }
+  void resume() override { set_mode(sim::ApiServer::Mode::serving); }
+  void back_up() override {
+    backup_ = on_thread([this] { return sim_->store().revision(); });
+  }
+  void restore() override {
+    kill();
+    // The watches have ended in the turn after the server's end.
+    const bool restored = on_thread([this] { return sim_->store().rewind(backup_); });
+    if (!restored) throw std::runtime_error("the simulation's history does not reach back to the backup");
+    restart();
   }
   void compact() override {
     on_thread([this] {
@@ -87,11 +109,26 @@ class SimCluster final : public Cluster {
   sim::Cluster& sim() { return *sim_; }
 
  private:
+  static std::string kubeconfig_of(std::string_view name, std::uint16_t port, std::string_view user) {
+    const std::string id(name);
+    return "apiVersion: v1\nkind: Config\ncurrent-context: " + id + "\ncontexts:\n- name: " + id +
+           "\n  context: {cluster: c, user: u}\nclusters:\n- name: c\n  cluster: {server: \"http://127.0.0.1:" +
+           std::to_string(port) + "\"}\nusers:\n- name: u\n  user: " + std::string(user) + "\n";
+  }
+
+  void set_mode(sim::ApiServer::Mode mode) {
+    on_thread([this, mode] {
+      sim_->server().set_mode(mode);
+      return 0;
+    });
+  }
+
   std::uint16_t port_ = free_port();
   SteadyClock clock_;
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
   std::optional<sim::Cluster> sim_;
+  sim::Revision backup_ = 0;
   std::thread thread_;
 };
 

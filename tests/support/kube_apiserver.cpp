@@ -122,6 +122,24 @@ class KubeApiServer::Impl {
     return std::stoll(revision);
   }
 
+  // etcd recovers from its files at any moment, as after a crash; none may change while they are copied.
+  void back_up() {
+    etcd_->stop();
+    fs::remove_all(dir_.path() / "backup");
+    fs::copy(dir_.path() / "etcd", dir_.path() / "backup", fs::copy_options::recursive);
+    etcd_->resume();
+  }
+
+  void restore() {
+    auto extra = extra_;
+    kill();
+    etcd_.reset();
+    fs::remove_all(dir_.path() / "etcd");
+    fs::copy(dir_.path() / "backup", dir_.path() / "etcd", fs::copy_options::recursive);
+    start_etcd();
+    start(std::move(extra));
+  }
+
   [[nodiscard]] HttpReply request(HttpCall call, std::string_view path, std::string_view user_name) const {
     call.url = url() + std::string(path);
     call.ca_file = ca_file().string();
@@ -167,8 +185,7 @@ class KubeApiServer::Impl {
   }
 
   void start_etcd() {
-    etcd_url_ = fmt::format("http://127.0.0.1:{}", free_port());
-    const auto peer = fmt::format("http://127.0.0.1:{}", free_port());
+    const auto& peer = etcd_peer_;
     etcd_.emplace(ProcessOptions{
         .argv = {(assets_ / "etcd").string(), "--data-dir", (dir_.path() / "etcd").string(), "--listen-client-urls",
                  etcd_url_, "--advertise-client-urls", etcd_url_, "--listen-peer-urls", peer,
@@ -211,7 +228,8 @@ class KubeApiServer::Impl {
                                {"alice", "alice-token"},
                                {"bob", "bob-token"},
                                {"mallory", "mallory-token"}};
-  std::string etcd_url_;
+  std::string etcd_url_ = fmt::format("http://127.0.0.1:{}", free_port());
+  std::string etcd_peer_ = fmt::format("http://127.0.0.1:{}", free_port());
   std::uint16_t port_ = free_port();
   std::vector<std::string> extra_;
   std::optional<Process> etcd_;
@@ -246,6 +264,8 @@ void KubeApiServer::start_server(std::vector<std::string> extra_arguments) { imp
 void KubeApiServer::pause_server() { impl_->server().stop(); }
 void KubeApiServer::resume_server() { impl_->server().resume(); }
 std::int64_t KubeApiServer::compact() { return impl_->compact(); }
+void KubeApiServer::back_up() { impl_->back_up(); }
+void KubeApiServer::restore() { impl_->restore(); }
 fs::path KubeApiServer::log_file() const { return impl_->log_file(); }
 std::string KubeApiServer::log_tail(std::size_t lines) const { return last_lines(read_file(log_file()), lines); }
 

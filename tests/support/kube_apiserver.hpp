@@ -74,6 +74,11 @@ class KubeApiServer {
   // Returns the revision.
   std::int64_t compact();
 
+  // Keeps a copy of etcd's data as it is now; restore() puts it back, with both programs restarted on the same ports:
+  // the revisions since then are used again.
+  void back_up();
+  void restore();
+
   // One blocking request as a user. `path` begins with '/'; an object in `body` is JSON unless `content_type` says so.
   [[nodiscard]] HttpReply request(std::string_view method, std::string_view path, std::string body = {},
                                   std::string_view content_type = "application/json",
