@@ -36,7 +36,8 @@ void EndToEnd::TearDown() {
 }
 
 void EndToEnd::start_gateway(std::vector<std::string> extra) {
-  const auto kubeconfig = dir_.write("kubeconfig", cluster_.kubeconfig(kCluster, server_link_.port()));
+  const auto kubeconfig =
+      dir_.write("kubeconfig", kubeconfig_.empty() ? cluster_.kubeconfig(kCluster, server_link_.port()) : kubeconfig_);
   std::vector<std::string> argv{FRESNEL_BINARY,      "serve",    "--kubeconfig",
                                 kubeconfig.string(), "--listen", "127.0.0.1:" + std::to_string(gateway_port_),
                                 "--log-level",       "debug"};

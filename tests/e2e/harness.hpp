@@ -33,6 +33,8 @@ class EndToEnd : public testing::TestWithParam<std::string> {
   void TearDown() override;
 
   void start_gateway(std::vector<std::string> extra = {});
+  // As another user than the administrator.
+  void use_kubeconfig(std::string text) { kubeconfig_ = std::move(text); }
   void kill_gateway() { gateway_->kill(); }
 
   [[nodiscard]] std::unique_ptr<client::Multiplexer> connect();
@@ -61,6 +63,7 @@ class EndToEnd : public testing::TestWithParam<std::string> {
   boost::asio::io_context io_;
   TempDir dir_;
   std::string ns_;
+  std::string kubeconfig_;  // empty: the administrator's
   Link server_link_;
   std::uint16_t gateway_port_ = free_port();
   Link client_link_{gateway_port_};
