@@ -302,7 +302,7 @@ TEST_F(WatcherTest, ATruncatedEventIsAskedForAgain) {
   EXPECT_EQ(told.back(), "failing protocol");
   advance(seconds(1));
   EXPECT_EQ(told.back(), "ADDED b 11");
-  EXPECT_TRUE(transport.requests[3].ends_with("&resourceVersion=10"));
+  EXPECT_TRUE(transport.requests.at(3).ends_with("&resourceVersion=10"));
 }
 
 TEST_F(WatcherTest, EmptyLinesCrLfAndAnObjectOf3MiBAreTakenAsTheyCome) {
