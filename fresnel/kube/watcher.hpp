@@ -76,8 +76,8 @@ class Watcher {
   Watcher& operator=(const Watcher&) = delete;
 
   void start();
-  // The client's credential is another one: an open watch is opened again with it, from the version reached, and a pause
-  // after a failure ends.
+  // The client's credential is another one: an open watch is opened again with it, from the version reached, and a
+  // pause after a failure ends.
   void renew();
   // The objects as of the last event handed out; while older events are being replayed, as of the first list.
   [[nodiscard]] const ObjectIndex& index() const noexcept;
