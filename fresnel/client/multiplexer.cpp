@@ -39,6 +39,7 @@ class Multiplexer::Impl : public std::enable_shared_from_this<Impl> {
         backoff_(options_.backoff),
         pause_(executor, clock) {
     const SubscriptionTable::Options table{.user_id = options_.user_id,
+                                           .cluster_token = options_.cluster_token,
                                            .debounce = options_.unsubscribe_debounce,
                                            .slow_retry = options_.slow_retry,
                                            .backoff = options_.backoff};

@@ -201,7 +201,7 @@ void SubscriptionTable::send(wire::ClientMessage::Type type, const KeyPtr& key) 
                               .user_id = user_id ? *user_id : std::string(),
                               .accept = name.accept};
   if (type == wire::ClientMessage::Type::request && options_.cluster_token) {
-    const TextSource source([&] { return options_.cluster_token(name.cluster_id); });
+    const TextSource source(std::function<std::string()>([&] { return options_.cluster_token(name.cluster_id); }));
     auto token = source.ask();
     if (!token) asio::post(executor_, [key, error = token.error()] { key->shared.report(error); });
     if (token) message.token = *std::move(token);

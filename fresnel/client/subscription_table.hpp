@@ -32,6 +32,7 @@ class SubscriptionTable : public std::enable_shared_from_this<SubscriptionTable>
  public:
   struct Options {
     TextSource user_id;
+    std::function<std::string(std::string_view cluster)> cluster_token;
     Duration debounce;
     Duration slow_retry;
     BackoffOptions backoff;
@@ -41,9 +42,9 @@ class SubscriptionTable : public std::enable_shared_from_this<SubscriptionTable>
 
   [[nodiscard]] Subscription subscribe(const SubscriptionKey& key, SubscriptionHandlers handlers);
 
-  // A connection: every key is requested.
   // Sends every live REQUEST again with its cluster's token of now.
   void renew_tokens();
+  // A connection: every key is requested.
   void attach(std::shared_ptr<GatewayLink> link);
   // It was lost: keys without listeners are forgotten, the others wait for the next.
   void detach(const Error& why);

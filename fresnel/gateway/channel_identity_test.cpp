@@ -68,7 +68,7 @@ TEST_F(ChannelIdentity, AKeyIsASecretOrInPem) {
 TEST_F(ChannelIdentity, ErrorsNameOptionAndFileAndNoToken) {
   GatewayOptions options;
   options.channel_tokens = file_;
-  EXPECT_EQ(error_of(options), "--channel-tokens: FILE: cannot be read; expected a file");
+  EXPECT_EQ(error_of(options), "--channel-tokens: FILE: cannot be read; expected a file of at most 1 MiB");
   holding("of-ada,ada\ndistinctive\n");
   EXPECT_EQ(error_of(options), "--channel-tokens: FILE:2: expected token,user");
   holding("distinctive,ada\ndistinctive,bob\n");

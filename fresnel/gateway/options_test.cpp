@@ -175,7 +175,7 @@ TEST(OptionsFile, ReadsScalarsAndLists) {
 
 TEST(OptionsFile, ErrorsNameFileLineAndKey) {
   const std::pair<const char*, const char*> bad[] = {
-      {"listen: a:1\nmax-mesage: 1\n", "f.yaml:2: max-mesage: unknown option; expected one of kubeconfig, listen"},
+      {"listen: a:1\nmax-mesage: 1\n", "f.yaml:2: max-mesage: unknown option; expected one of kubeconfig, in-cluster"},
       {"threads: 1\nthreads: 2\n", "f.yaml:2: threads: given twice"},
       {"threads: [1]\n", "f.yaml:1: threads: expected a single value"},
       {"threads:\n", "f.yaml:1: threads: expected a single value"},

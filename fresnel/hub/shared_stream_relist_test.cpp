@@ -309,6 +309,8 @@ TEST_P(SharedStreamRelistTest, A401LaterEndsEachSubscription) {
   auto first = join();
   auto second = join();
   cluster.fail_watches({.status = 401, .reason = "Unauthorized"});
+  cluster.put("b");
+  run();
   cluster.drop_watches();
   run();
   for (const Client* client_ptr : {&first, &second}) {

@@ -54,6 +54,25 @@ TEST_F(ApiClientTest, BuildsTheRequestFromContextAndArguments) {
   EXPECT_EQ(sent.proxy_url, "socks5://proxy:1080");
 }
 
+TEST_F(ApiClientTest, ForwardsWithItsAddressAndCredentialAndTakesAnyStatusForAnAnswer) {
+  ClusterContext proxied = context();
+  proxied.proxy_url = "socks5://proxy:1080";
+  ApiClient client(transport_, proxied);
+  transport_.answer("/prefix/api/v1/pods/x%20y?a=b", {409, "{}"});
+  net::HttpRequest request;
+  request.method = "PATCH";
+  request.headers = {{"Content-Type", "application/merge-patch+json"}, {"Authorization", "Bearer other"}};
+  const auto response = run(client.forward(std::move(request), "/api/v1/pods/x%20y?a=b"));
+  ASSERT_TRUE(response);
+  EXPECT_EQ((*response)->status(), 409);
+  const auto& sent = transport_.requests().at(0);
+  EXPECT_EQ(sent.method, "PATCH");
+  EXPECT_EQ(sent.proxy_url, "socks5://proxy:1080");
+  EXPECT_EQ(sent.tls->ca_pem, "CA");
+  EXPECT_EQ(sent.headers.get("authorization"), "Bearer secret-token");
+  EXPECT_EQ(sent.headers.get("content-type"), "application/merge-patch+json");
+}
+
 TEST_F(ApiClientTest, SendsABodyWithItsType) {
   transport_.answer("/prefix/api/v1/namespaces", {201, "{}"});
   ApiRequest request{.method = "POST", .path = "/api/v1/namespaces", .body = "{\"a\":1}"};

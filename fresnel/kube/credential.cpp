@@ -60,9 +60,9 @@ std::string Credential::identity() const {
 
 void Credential::authorize(net::Headers& headers) const {
   if (!bearer_token.empty()) {
-    headers.set("authorization", "Bearer " + bearer_token);
+    headers.set("Authorization", "Bearer " + bearer_token);
   } else if (!username.empty()) {
-    headers.set("authorization", "Basic " + net::to_base64(username + ":" + password));
+    headers.set("Authorization", "Basic " + net::to_base64(username + ":" + password));
   }
   if (impersonate.empty()) return;
   std::vector<std::string> given;

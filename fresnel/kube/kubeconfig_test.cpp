@@ -238,7 +238,7 @@ TEST_F(KubeconfigTest, BasicAuthImpersonationAndProxyBelongToTheContext) {
   net::Headers headers{{"Impersonate-User", "root"}, {"x", "y"}};
   context.credential.authorize(headers);
   const std::vector<net::Headers::Field> expected = {{"x", "y"},
-                                                     {"authorization", "Basic YW5uOnBhc3M="},
+                                                     {"Authorization", "Basic YW5uOnBhc3M="},
                                                      {"Impersonate-User", "bob"},
                                                      {"Impersonate-Uid", "7"},
                                                      {"Impersonate-Group", "dev"},

@@ -283,13 +283,14 @@ TEST_F(WatcherTest, ARenewedCredentialOpensTheWatchAgainWhereItWas) {
 }
 
 TEST_F(WatcherTest, ARenewedCredentialEndsThePauseAfterARefusal) {
-  transport.answers = {{.body = list(10, {})}, {.status = 401}, {.stays_open = true}};
+  transport.answers = {{.body = list(10, {})}, {.status = 401}, {.body = list(10, {})}, {.stays_open = true}};
   start();
   EXPECT_EQ(told.back(), "failing unauthorized");
+  EXPECT_EQ(transport.requests.size(), 2u);
   watcher->renew();
   run();
   EXPECT_EQ(phase, WatchStatus::Phase::connected);
-  EXPECT_EQ(transport.requests.size(), 3u);
+  EXPECT_EQ(transport.requests.size(), 4u);
 }
 
 TEST_F(WatcherTest, ATruncatedEventIsAskedForAgain) {

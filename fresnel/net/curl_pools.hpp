@@ -1,6 +1,6 @@
-// The connections of a CurlClient: a pool of its own for each proxy and each user of a proxy, and one without. libcurl
-// compares the proxies of two requests but not their credentials, so that a tunnel that was opened with a password
-// would serve a request that does not know it. Internal to net.
+// The connections of a CurlClient: a pool of its own for each proxy and each user of a proxy, and one without. A
+// libcurl that lacks the mend of CVE-2026-3784 reuses a tunnel whatever credentials it was opened with: a request that
+// does not know the password would pass. Internal to net.
 //
 // Thread safety: one thread, that of the executor.
 #pragma once

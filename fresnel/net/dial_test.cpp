@@ -6,7 +6,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/redirect_error.hpp>
 
-#include "fresnel/net/tls_testing.hpp"
+#include "fresnel/net/proxy_testing.hpp"
 
 namespace fresnel::net {
 namespace {
@@ -15,6 +15,7 @@ using net::testing::answer_what_was_seen;
 using net::testing::Authority;
 using net::testing::run;
 using net::testing::run_until;
+using net::testing::TestProxy;
 using net::testing::TlsServer;
 using ::testing::HasSubstr;
 
@@ -30,10 +31,11 @@ class DialTest : public ::testing::Test {
   void start(const std::string& names, const std::string& client_ca = "") {
     server_.emplace(io_, authority_.issue("server", names), answer_what_was_seen, client_ca);
   }
-  Dialled try_dial(Endpoint endpoint, std::shared_ptr<const TlsOptions> tls, Duration timeout = seconds(10)) {
+  Dialled try_dial(Endpoint endpoint, std::shared_ptr<const TlsOptions> tls, Duration timeout = seconds(10),
+                   const std::string& proxy_url = "") {
     Dialled dialled;
     run(io_, [&]() -> awaitable<void> {
-      dialled = co_await dial(io_.get_executor(), endpoint.host, endpoint.port, tls, timeout, "");
+      dialled = co_await dial(io_.get_executor(), endpoint.host, endpoint.port, tls, timeout, proxy_url);
     });
     return dialled;
   }
@@ -168,6 +170,57 @@ TEST_F(DialTest, GivesUpInTimeAndWhenCancelled) {
   cancel.emit(asio::cancellation_type::terminal);
   run_until(io_, [&] { return outcome.has_value(); });
   EXPECT_EQ(outcome->error().code, Errc::cancelled);
+}
+
+TEST_F(DialTest, TakesEveryAnswerThatAProxyMayGive) {
+  struct Case {
+    Proxy::Kind kind;
+    std::string answer;
+    std::string why;  // empty: connected
+    Errc code = Errc::protocol;
+  };
+  const auto http = Proxy::Kind::http;
+  const auto socks = Proxy::Kind::socks5;
+  const std::string chosen("\5\0", 2);
+  const std::string ipv4("\5\0\0\1....pp", 10);
+  for (const auto& [kind, answer, why, code] :
+       {Case{http, "HTTP/1.1 200 OK\r\n\r\n", ""}, Case{http, "HTTP/1.0 204 \r\nContent-Length: 5\r\n\r\n", ""},
+        Case{http, "HTTP/1.1 200 OK\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n", "too large"},
+        Case{http, "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\r\n", "more than its answer"},
+        Case{http, "HTTP/1.1 301 Moved\r\n\r\n", "HTTP 301", Errc::connect_failed},
+        Case{http, "HTTP/1.1 100 Continue\r\n\r\n", "HTTP 100", Errc::connect_failed},
+        Case{http, "HTTP/1.1 200 OK\r\nX: ", "broke off", Errc::connect_failed},
+        Case{http, "SSH-2.0-OpenSSH\r\n\r\n", "does not speak HTTP"}, Case{socks, chosen + ipv4, ""},
+        Case{socks, chosen + std::string("\5\0\0\4", 4) + std::string(16, '.') + "pp", ""},
+        Case{socks, chosen + std::string("\5\0\0\3\4host", 9) + "pp", ""},
+        Case{socks, chosen + std::string("\5\0\0\2", 4), "does not speak SOCKS5"},
+        Case{socks, chosen + std::string("\4\0\0\1", 4), "does not speak SOCKS5"},
+        Case{socks, "\5\1", "wants a user", Errc::connect_failed},
+        Case{socks, "\5\xff", "wants a user", Errc::connect_failed},
+        Case{socks, "HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak SOCKS5"},
+        Case{socks, chosen + std::string("\5\4\0\1", 4), "SOCKS reply 4, host unreachable", Errc::connect_failed},
+        Case{socks, chosen + std::string("\5\xf0\0\1", 4), "SOCKS reply 240, an unknown", Errc::connect_failed},
+        Case{socks, chosen + ipv4.substr(0, 9), "broke off", Errc::connect_failed}}) {
+    const TestProxy proxy(io_, {.kind = kind, .answer = answer});
+    const auto dialled = try_dial({"cluster.test", 443}, nullptr, seconds(10), proxy.url());
+    const auto what = ::testing::PrintToString(answer.substr(0, 40));
+    ASSERT_EQ(dialled.has_value(), why.empty()) << what << (dialled ? "" : dialled.error().message);
+    if (dialled) continue;
+    EXPECT_EQ(dialled.error().code, code) << what;
+    EXPECT_THAT(dialled.error().message, HasSubstr(why)) << what;
+  }
+}
+
+TEST_F(DialTest, AsksAProxyForNoNameThatWouldBreakTheRequest) {
+  for (const auto kind : {Proxy::Kind::http, Proxy::Kind::socks5}) {
+    const TestProxy proxy(io_, {.kind = kind});
+    for (const auto& name : {std::string(), std::string("a b"), std::string("a\r\nX-Evil: b"), std::string(256, 'x')}) {
+      const auto dialled = try_dial({name, 443}, nullptr, seconds(10), proxy.url());
+      ASSERT_FALSE(dialled);
+      EXPECT_EQ(dialled.error().code, Errc::invalid_argument);
+    }
+    EXPECT_TRUE(proxy.asked().empty());
+  }
 }
 
 TEST_F(DialTest, ClosingEndsAPendingRead) {

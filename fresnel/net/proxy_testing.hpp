@@ -111,6 +111,15 @@ class TestProxy {
   static awaitable<void> send(Stream& stream, std::string text) {
     co_await asio::async_write(stream, asio::buffer(text), asio::use_awaitable);
   }
+  // Takes what still comes, so that the kernel does not reset the connection and the text with it.
+  template <class Stream>
+  static awaitable<void> say_goodbye(Stream& stream, std::string text) {
+    co_await send(stream, text);
+    stream.lowest_layer().shutdown(Socket::shutdown_send);
+    std::string rest;
+    auto space = asio::dynamic_buffer(rest);
+    co_await asio::async_read(stream, space, kNoThrow);
+  }
   template <class From, class To>
   static awaitable<void> copy(From& from, To& to) {
     std::array<char, 16384> space{};
@@ -152,7 +161,7 @@ class TestProxy {
     if (!options.answer.empty() || status != 0) {
       std::string reply = options.answer;
       if (reply.empty()) reply = refusal(status);
-      co_await send(client, std::move(reply));
+      co_await say_goodbye(client, std::move(reply));
       co_return;
     }
     const auto method = head.substr(0, head.find(' '));
@@ -206,7 +215,7 @@ class TestProxy {
   static awaitable<void> serve_socks(StatePtr state, Socket& client) {
     if (!state->options.answer.empty()) {
       co_await take(client, 1);
-      co_await send(client, state->options.answer);
+      co_await say_goodbye(client, state->options.answer);
       co_return;
     }
     if (!co_await socks_knows(state, client)) co_return;
@@ -228,7 +237,7 @@ class TestProxy {
     std::string reply("\5\2\0\3\4host\0\x50", 11);  // with a name for its own address
     if (!refuses) reply[1] = 0;
     if (refuses) {
-      co_await send(client, reply);
+      co_await say_goodbye(client, reply);
       co_return;
     }
     auto server = co_await reach(port);
