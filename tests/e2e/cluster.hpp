@@ -23,6 +23,10 @@ class Cluster {
   [[nodiscard]] virtual std::uint16_t port() const = 0;
   // A kubeconfig whose one context `name` reaches this cluster through `port`, as its administrator.
   [[nodiscard]] virtual std::string kubeconfig(std::string_view name, std::uint16_t port) const = 0;
+  // The same as another user: `entry` is what stands behind `user:`, in one line. admin-token and second-token are
+  // administrators'; alice-token's user may do nothing.
+  [[nodiscard]] virtual std::string kubeconfig_of(std::string_view name, std::uint16_t port,
+                                                  std::string_view entry) const = 0;
   // One blocking request as the administrator, past any Link.
   [[nodiscard]] virtual HttpReply request(std::string_view method, std::string_view path, std::string body = {},
                                           std::string_view content_type = "application/json") = 0;

@@ -13,13 +13,13 @@ class RealCluster final : public Cluster {
   std::uint16_t port() const override { return server_.port(); }
 
   std::string kubeconfig(std::string_view name, std::uint16_t port) const override {
-    return kubeconfig_of(name, port, server_.admin_token());
+    return kubeconfig_of(name, port, "{token: " + server_.admin_token() + "}");
   }
 
   std::string limited_kubeconfig(std::string_view name, std::uint16_t port,
                                  const std::vector<std::string>& namespaces) override {
     for (const auto& ns : namespaces) grant_configmaps(ns);
-    return kubeconfig_of(name, port, server_.user("alice").token);
+    return kubeconfig_of(name, port, "{token: " + server_.user("alice").token + "}");
   }
 
   HttpReply request(std::string_view method, std::string_view path, std::string body,
@@ -53,15 +53,15 @@ class RealCluster final : public Cluster {
     return open;
   }
 
- private:
-  [[nodiscard]] std::string kubeconfig_of(std::string_view name, std::uint16_t port, std::string_view token) const {
+  std::string kubeconfig_of(std::string_view name, std::uint16_t port, std::string_view entry) const override {
     const std::string id(name);
     return "apiVersion: v1\nkind: Config\ncurrent-context: " + id + "\ncontexts:\n- name: " + id +
            "\n  context: {cluster: c, user: u}\nclusters:\n- name: c\n  cluster:\n    server: https://127.0.0.1:" +
            std::to_string(port) + "\n    certificate-authority: " + server_.ca_file().string() +
-           "\nusers:\n- name: u\n  user: {token: " + std::string(token) + "}\n";
+           "\nusers:\n- name: u\n  user: " + std::string(entry) + "\n";
   }
 
+ private:
   void grant_configmaps(const std::string& ns) {
     const std::string rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/" + ns;
     const std::string name = R"({"metadata":{"name":"limited"},)";

@@ -41,7 +41,7 @@ namespace json = sim::json;
 
 class Follower final : public hub::StreamSubscriber {
  public:
-  void on_events(std::span<const hub::EventPtr> events) override {
+  void on_events(std::span<const hub::EventPtr> events, std::uint64_t /*position*/) override {
     for (const auto& event : events) {
       version = event->event.resource_version;
       expired += event->event.type == kube::WatchEvent::Type::error ? 1 : 0;

@@ -22,6 +22,7 @@ class SimCluster final : public Cluster {
   SimCluster() : thread_([this] { io_.run(); }) {
     on_thread([this] {
       sim_.emplace(io_.get_executor(), clock_);
+      sim_->server().set_auth({.tokens = known_tokens()});
       return sim_->listen({"127.0.0.1", port_}).value();
     });
   }
@@ -46,10 +47,19 @@ class SimCluster final : public Cluster {
       sim::Rule rule{.verbs = {"get", "list", "watch"}, .groups = {""}, .resources = {"configmaps"}};
       rule.namespaces = namespaces;
       sim::Token token{.token = "limited-token", .user = "alice", .rules = {std::move(rule)}};
-      sim_->server().set_auth({.tokens = {std::move(token)}});
+      auto tokens = known_tokens();
+      tokens.push_back(std::move(token));
+      sim_->server().set_auth({.tokens = std::move(tokens)});
       return 0;
     });
     return kubeconfig_of(name, port, "{token: limited-token}");
+  }
+
+  std::string kubeconfig_of(std::string_view name, std::uint16_t port, std::string_view entry) const override {
+    const std::string id(name);
+    return "apiVersion: v1\nkind: Config\ncurrent-context: " + id + "\ncontexts:\n- name: " + id +
+           "\n  context: {cluster: c, user: u}\nclusters:\n- name: c\n  cluster: {server: \"http://127.0.0.1:" +
+           std::to_string(port) + "\"}\nusers:\n- name: u\n  user: " + std::string(entry) + "\n";
   }
 
   HttpReply request(std::string_view method, std::string_view path, std::string body,
@@ -109,11 +119,10 @@ class SimCluster final : public Cluster {
   sim::Cluster& sim() { return *sim_; }
 
  private:
-  static std::string kubeconfig_of(std::string_view name, std::uint16_t port, std::string_view user) {
-    const std::string id(name);
-    return "apiVersion: v1\nkind: Config\ncurrent-context: " + id + "\ncontexts:\n- name: " + id +
-           "\n  context: {cluster: c, user: u}\nclusters:\n- name: c\n  cluster: {server: \"http://127.0.0.1:" +
-           std::to_string(port) + "\"}\nusers:\n- name: u\n  user: " + std::string(user) + "\n";
+  static std::vector<sim::Token> known_tokens() {
+    return {{.token = "admin-token", .user = "admin", .groups = {"system:masters"}},
+            {.token = "second-token", .user = "second", .groups = {"system:masters"}},
+            {.token = "alice-token", .user = "alice"}};
   }
 
   void set_mode(sim::ApiServer::Mode mode) {

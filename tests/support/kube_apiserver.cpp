@@ -225,6 +225,7 @@ class KubeApiServer::Impl {
   fs::path assets_;
   TempDir dir_;
   std::vector<KubeUser> users_{{"admin", "admin-token", "system:masters"},
+                               {"second", "second-token", "system:masters"},
                                {"alice", "alice-token"},
                                {"bob", "bob-token"},
                                {"mallory", "mallory-token"}};

@@ -48,7 +48,7 @@ class KubeApiServer {
   [[nodiscard]] std::filesystem::path ca_file() const;
   [[nodiscard]] std::string ca_pem() const;
 
-  // admin (system:masters), and alice, bob and mallory, who may do nothing until grant().
+  // admin and second (system:masters), and alice, bob and mallory, who may do nothing until grant().
   [[nodiscard]] const KubeUser& user(std::string_view name) const;
   [[nodiscard]] const std::string& admin_token() const { return user("admin").token; }
   // Another user. kube-apiserver reads its token file at start only, so this restarts it.
