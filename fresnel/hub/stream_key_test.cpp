@@ -80,7 +80,7 @@ TEST(WatchQueryTest, ATimeoutIsAPositiveNumber) {
 
 TEST(StreamKeyTest, EveryPartCounts) {
   const StreamKey key{"prod", "me", "/api/v1/pods", "application/json", "labelSelector=a"};
-  const StreamKey same = key;
+  const StreamKey same{"prod", "me", "/api/v1/pods", "application/json", "labelSelector=a"};
   EXPECT_EQ(key, same);
   EXPECT_EQ(StreamKeyHash{}(key), StreamKeyHash{}(same));
   for (auto part :
