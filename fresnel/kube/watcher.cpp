@@ -11,11 +11,14 @@
 #include <utility>
 
 #include "fresnel/base/log.hpp"
+#include "fresnel/kube/streaming_list.hpp"
 #include "fresnel/kube/watch_decoder.hpp"
 #include "fresnel/kube/watch_state.hpp"
 
 namespace fresnel::kube {
 namespace {
+
+constexpr Duration kStreamingPause = seconds(10);  // without a byte, inside a streaming list
 
 std::string joined(std::string_view selectors, std::string_view parameters) {
   std::string query(selectors);
@@ -136,8 +139,59 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
     co_return Stop{};
   }
 
-  // The whole list, page by page. A page that expired under way starts over without pages, as kubectl does.
   awaitable<WatchInput> list() {
+    if (options_.streaming_lists && !streaming_refused_) {
+      auto streaming = stream_list();
+      auto done = co_await std::move(streaming);
+      if (done) co_return *std::move(done);
+    }
+    auto paging = list_pages();
+    co_return co_await std::move(paging);
+  }
+
+  // Nothing when the server cannot do this.
+  awaitable<std::optional<WatchInput>> stream_list() {
+    auto opening = open_stream("sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=");
+    auto failure = co_await std::move(opening);
+    StreamingList streamed;
+    while (!failure && !stopped_ && !streamed.complete()) {
+      auto reading = read_streamed(streamed);
+      failure = co_await std::move(reading);
+    }
+    if (stopped_) co_return Stop{};
+    if (failure) {
+      response_.reset();
+      streaming_refused_ = failure->status == 400 || failure->status == 422 || failure->code == Errc::timeout;
+      if (streaming_refused_) co_return std::nullopt;
+      co_return ListFailed{*std::move(failure)};
+    }
+    early_ = streamed.take_rest();
+    ListPage page = streamed.take_page();
+    streamed_version_ = page.resource_version;
+    co_return take_list(std::move(page));
+  }
+
+  // A server that does not know the parameters sends the state as any watch does, and then nothing that ends it.
+  awaitable<std::optional<Error>> read_streamed(StreamingList& streamed) {
+    using namespace asio::experimental::awaitable_operators;
+    auto reading = response_->read();
+    auto waiting = pause_.wait_for(kStreamingPause);
+    auto both = std::move(reading) || std::move(waiting);
+    auto first = co_await std::move(both);
+    auto* bytes = std::get_if<0>(&first);
+    if (bytes == nullptr) co_return Error{Errc::timeout, "the API server does not end its streaming list"};
+    if (!*bytes) co_return bytes->error();
+    if ((*bytes)->empty()) co_return Error{Errc::closed, "the API server broke its streaming list off"};
+    std::vector<WatchEvent> events;
+    const auto decoded = decoder_.decode(**bytes, events);
+    const auto taken = streamed.take(std::move(events));
+    if (!taken) co_return taken.error();
+    if (!decoded) co_return decoded.error();
+    co_return std::nullopt;
+  }
+
+  // The whole list, page by page. A page that expired under way starts over without pages, as kubectl does.
+  awaitable<WatchInput> list_pages() {
     ListPage all;
     bool paged = true;
     for (;;) {
@@ -219,9 +273,10 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
     if (stopped_) co_return Stop{};
     // Who may watch but no longer list has to do without.
     if (!newest && newest.error().code != Errc::forbidden) co_return WatchEnded{newest.error(), Duration::zero()};
-    if (newest && *newest < std::max(parse_resource_version(version).value_or(0), list_version_)) {
+    const std::uint64_t reached = std::max(parse_resource_version(version).value_or(0), list_version_);
+    if (newest && *newest < reached) {
       log::warn("watch of {} on {}: the cluster's history was rewound, from version {} to {}", target_.path,
-                client_->context().name, version, *newest);
+                client_->context().name, reached, *newest);
       co_return HistoryRewound{};
     }
     auto opening = open_watch(std::move(version));
@@ -245,6 +300,16 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
   }
 
   awaitable<WatchInput> open_watch(std::string version) {
+    const bool is_open = response_ != nullptr && streamed_version_ == version;  // behind a streaming list
+    streamed_version_.clear();
+    if (is_open) co_return WatchOpened{};
+    auto opening = open_stream("resourceVersion=" + version);
+    auto failure = co_await std::move(opening);
+    if (failure) co_return WatchEnded{*std::move(failure), Duration::zero()};
+    co_return WatchOpened{};
+  }
+
+  awaitable<std::optional<Error>> open_stream(std::string parameters) {
     std::uniform_int_distribution<long> factor(0, 1000);
     const auto base = std::chrono::duration_cast<seconds>(options_.watch_timeout);
     const seconds timeout = base + seconds(base.count() * factor(random_) / 1000);
@@ -252,17 +317,18 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
     deadline_ = opened_at_ + timeout + options_.watchdog;
     ApiRequest request{.path = target_.path, .accept = target_.accept};
     request.query =
-        joined(target_.query, "watch=1&allowWatchBookmarks=true&timeoutSeconds=" + std::to_string(timeout.count()) +
-                                  "&resourceVersion=" + version);
+        joined(target_.query,
+               "watch=1&allowWatchBookmarks=true&timeoutSeconds=" + std::to_string(timeout.count()) + "&" + parameters);
     request.idle_timeout = Duration::zero();
     response_.reset();
+    early_.clear();
     decoder_ = WatchDecoder();
     renewed_ = false;  // the client asks for the credential from here on
     auto opening = client_->open(std::move(request));
     auto response = co_await std::move(opening);
-    if (!response) co_return WatchEnded{response.error(), Duration::zero()};
+    if (!response) co_return response.error();
     response_ = std::move(*response);
-    co_return WatchOpened{};
+    co_return std::nullopt;
   }
 
   awaitable<WatchInput> read_until_end_or_watchdog() {
@@ -288,6 +354,8 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
   };
 
   awaitable<End> read_until_end() {
+    auto refused = deliver(std::exchange(early_, {}));
+    if (refused) co_return End{ErrorSeen{*std::move(refused)}};
     while (!stopped_) {
       auto reading = response_->read();
       auto bytes = co_await std::move(reading);
@@ -366,6 +434,9 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
   bool renewed_ = false;
 
   std::unique_ptr<net::HttpResponse> response_;
+  bool streaming_refused_ = false;
+  std::string streamed_version_;   // of the streaming list that the open response began with, until it is watched
+  std::vector<WatchEvent> early_;  // what came with that list's end
   WatchDecoder decoder_;
   TimePoint opened_at_;
   TimePoint deadline_;

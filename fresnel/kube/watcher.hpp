@@ -35,6 +35,9 @@ struct WatcherOptions {
   Duration watchdog = seconds(10);        // a watch that outlives its timeoutSeconds by so much is dropped
   int page_size = 500;                    // objects a list request
   std::size_t max_list = 1u << 30;        // bytes a page
+  // The first list, and that after a 410, come as the first events of the watch that follows (sendInitialEvents,
+  // Kubernetes 1.32): less work for the API server. Where it is refused the list comes in pages, from then on.
+  bool streaming_lists = false;
 };
 
 // A list has been taken. On the first, index() holds it; on a relist its difference follows as on_events.

@@ -92,7 +92,7 @@ const std::string kTooLarge =
 
 class WatcherTest : public testing::Test {
  protected:
-  void start(WatchTarget target = {.path = "/api/v1/pods"}) {
+  void start(WatchTarget target = {.path = "/api/v1/pods"}, WatcherOptions options = {}) {
     WatcherHandlers handlers;
     handlers.on_listed = [this](const ListedInfo& info) {
       told.push_back((info.relist ? "relisted " : "listed ") + info.resource_version +
@@ -114,7 +114,7 @@ class WatcherTest : public testing::Test {
     handlers.on_start_lost = [this] { told.push_back("start lost"); };
     ClusterContext context{.name = "test", .server = "http://cluster"};
     watcher.emplace(io.get_executor(), clock, random, std::make_shared<ApiClient>(transport, context),
-                    std::move(target), std::move(handlers));
+                    std::move(target), std::move(handlers), options);
     watcher->start();
     run();
   }
@@ -421,6 +421,81 @@ TEST_F(WatcherTest, ADeletedWithTheVersionLastSeenIsNotDroppedAsOld) {
   EXPECT_NE(watcher->index().find("uid-c"), nullptr);
   EXPECT_EQ(watcher->version(), "11");
   EXPECT_TRUE(transport.requests.at(2).ends_with("&resourceVersion=11")) << "the version never goes back";
+}
+
+const WatcherOptions kStreaming{.streaming_lists = true};
+
+std::string end_of_list(int version) {
+  return std::string(make_bookmark_event("Pod", "v1", std::to_string(version), true).bytes.view()) + "\n";
+}
+
+TEST_F(WatcherTest, AStreamingListIsAskedForOnlyAtTheFirstSyncAndAfterA410) {
+  transport.answers = {{.body = event("ADDED", pod("a", 3)) + event("ADDED", pod("b", 4)) +
+                                event("MODIFIED", pod("b", 9)) + end_of_list(10) + event("ADDED", pod("c", 11))},
+                       {.body = event("DELETED", pod("a", 12)), .failure = std::nullopt}};
+  start({.path = "/api/v1/pods", .query = "labelSelector=x"}, kStreaming);
+  ASSERT_GE(transport.requests.size(), 2u);
+  EXPECT_TRUE(transport.requests[0].starts_with("/api/v1/pods?labelSelector=x&watch=1&allowWatchBookmarks=true&"));
+  EXPECT_TRUE(
+      transport.requests[0].ends_with("&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion="));
+  EXPECT_TRUE(transport.requests[1].ends_with("&resourceVersion=11")) << "the watch goes on behind its list";
+  EXPECT_EQ(told, (Told{"listed 10", "ADDED c 11", "DELETED a 12", "failing connect_failed"}));
+  EXPECT_EQ(phase, WatchStatus::Phase::failing);
+
+  transport.answers = {{.body = list(12, {})},
+                       {.body = kGone},
+                       {.body = event("ADDED", pod("c", 11)) + end_of_list(20), .stays_open = true}};
+  advance(seconds(1));
+  EXPECT_EQ(told.back(), "DELETED b 13");
+  EXPECT_EQ(told.at(told.size() - 2), "relisted 20");
+  EXPECT_EQ(phase, WatchStatus::Phase::connected);
+  EXPECT_EQ(watcher->index().size(), 1u);
+  const auto asks = [](const std::string& request) { return request.find("sendInitialEvents") != std::string::npos; };
+  EXPECT_EQ(std::count_if(transport.requests.begin(), transport.requests.end(), asks), 2);
+}
+
+TEST_F(WatcherTest, WhereAStreamingListIsRefusedTheListComesInPagesFromThenOn) {
+  transport.answers = {{.status = 422, .body = R"({"kind":"Status","reason":"Invalid","code":422})"},
+                       {.body = list(10, {pod("a", 3)})},
+                       {.body = kGone},
+                       {.body = list(20, {pod("a", 3)})},
+                       {.stays_open = true}};
+  start({.path = "/api/v1/pods"}, kStreaming);
+  EXPECT_EQ(told, (Told{"listed 10", "relisted 20"}));
+  EXPECT_EQ(transport.requests.at(1), "/api/v1/pods?limit=500");
+  EXPECT_EQ(transport.requests.at(3), "/api/v1/pods?limit=500");
+}
+
+TEST_F(WatcherTest, AStreamingListThatNeverEndsIsGivenUpForPages) {
+  transport.answers = {{.body = event("ADDED", pod("a", 3)), .stays_open = true},
+                       {.body = list(10, {pod("a", 3)})},
+                       {.stays_open = true}};
+  start({.path = "/api/v1/pods"}, kStreaming);
+  EXPECT_EQ(told, Told{});
+  advance(seconds(10));
+  EXPECT_EQ(told, (Told{"listed 10"}));
+  EXPECT_EQ(transport.open_responses, 1);
+}
+
+TEST_F(WatcherTest, AStreamingListThatBreaksOffIsAskedForAgain) {
+  transport.answers = {{.body = event("ADDED", pod("gone", 3))}};
+  start({.path = "/api/v1/pods"}, kStreaming);
+  EXPECT_EQ(told, (Told{"failing closed"}));
+  transport.answers = {{.body = end_of_list(10), .stays_open = true}};
+  advance(seconds(1));
+  EXPECT_EQ(told.back(), "listed 10");
+  EXPECT_EQ(watcher->index().size(), 0u);
+}
+
+TEST_F(WatcherTest, AnOlderStartIsWatchedFromInsteadOfTheStreamingListsEnd) {
+  start_version = "5";
+  transport.answers = {
+      {.body = event("ADDED", pod("a", 9)) + end_of_list(10) + event("ADDED", pod("b", 11)), .stays_open = true},
+      {.body = event("ADDED", pod("a", 9)) + event("ADDED", pod("b", 11)), .stays_open = true}};
+  start({.path = "/api/v1/pods"}, kStreaming);
+  EXPECT_TRUE(transport.requests.at(1).ends_with("&resourceVersion=5"));
+  EXPECT_EQ(told, (Told{"listed 10", "ADDED a 9", "ADDED b 11"}));
+  EXPECT_EQ(transport.open_responses, 1);
 }
 
 TEST_F(WatcherTest, DestructionEndsTheWatchAndCallsNobody) {
