@@ -193,7 +193,7 @@ Response Api::get(const Call& call) {
 }
 
 Answer Api::list_or_watch(const Call& call) {
-  auto options = list_options(*call.type, call.info, call.query);
+  auto options = list_options(*call.type, call.info, call.query, streaming_lists_);
   if (!options) return Response(options.error());
   auto accepted = negotiate(call.request.headers.get("accept"));
   if (!accepted) return Response(accepted.error());
@@ -210,8 +210,9 @@ Answer Api::list_or_watch(const Call& call) {
                      .encoding = std::move(encoding),
                      .after = std::nullopt,
                      .bookmarks = options->bookmarks,
+                     .initial_events = options->initial_events,
                      .timeout_seconds = options->timeout_seconds};
-  if (options->revision() != 0) watch.after = options->revision();
+  if (options->revision() != 0 && !options->initial_events) watch.after = options->revision();
   return watch;
 }
 

@@ -38,6 +38,9 @@ class Api {
   // Told to clients by /api; the listener's host:port.
   void set_address(std::string address) { address_ = std::move(address); }
 
+  // Whether watches may ask for a streaming list.
+  void set_streaming_lists(bool on) { streaming_lists_ = on; }
+
   [[nodiscard]] Answer handle(const net::ServerRequest& request);
 
  private:
@@ -61,6 +64,7 @@ class Api {
   Resources& resources_;
   Authorizer& authorizer_;
   std::string address_;
+  bool streaming_lists_ = false;
 };
 
 }  // namespace fresnel::sim

@@ -111,6 +111,7 @@ class ApiServer::Impl : public std::enable_shared_from_this<Impl> {
   [[nodiscard]] ApiServerCounters counters() const;
 
   Authorizer& authorizer() { return authorizer_; }
+  Api& api() { return api_; }
   ApiServerOptions& options() { return options_; }
   [[nodiscard]] std::size_t open_watches() const noexcept { return watches_.size(); }
 
@@ -411,6 +412,8 @@ void ApiServer::set_mode(Mode mode) { impl_->set_mode(mode); }
 void ApiServer::set_auth(AuthOptions auth) { impl_->authorizer().set(std::move(auth)); }
 
 void ApiServer::set_expired_as_http_status(bool on) { impl_->options().expired_as_http_status = on; }
+
+void ApiServer::set_streaming_lists(bool on) { impl_->api().set_streaming_lists(on); }
 
 void ApiServer::drop_watches(std::string_view path) { impl_->stop_watches(path, State::dropped); }
 

@@ -65,6 +65,8 @@ class ApiServer {
   void set_mode(Mode mode);
   void set_auth(AuthOptions auth);
   void set_expired_as_http_status(bool on);
+  // Streaming lists (sendInitialEvents), as Kubernetes has them from 1.32 on. Off: they are refused.
+  void set_streaming_lists(bool on);
   // Cuts the connections of the watches on `path`, of all watches when it is empty: no last chunk, no Close frame.
   void drop_watches(std::string_view path = {});
   // Ends them as their timeout would.

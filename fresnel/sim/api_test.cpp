@@ -205,6 +205,25 @@ TEST_F(ApiTest, AWatchIsHandedBack) {
   EXPECT_EQ(request("GET", kMaps + "?watch=0").status, 200);
 }
 
+TEST_F(ApiTest, AStreamingListIsRefusedUnlessTheServerIsNewEnough) {
+  create("configmaps", config_map("a"));
+  const std::string target = kMaps +
+                             "?watch=1&allowWatchBookmarks=true&sendInitialEvents=true"
+                             "&resourceVersionMatch=NotOlderThan&resourceVersion=";
+  EXPECT_EQ(std::get<Response>(answer("GET", target)).status, 422);
+  api.set_streaming_lists(true);
+  auto stream = WatchStream::open(store, std::get<WatchRequest>(answer("GET", target)), [] {}).value();
+  create("configmaps", config_map("b"));
+  const auto events = testing::drain(*stream);
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(string_at(events[0], {"object", "metadata", "name"}), "a");
+  EXPECT_EQ(string_at(events[1], {"type"}), "BOOKMARK");
+  EXPECT_EQ(string_at(events[1], {"object", "metadata", "annotations", "k8s.io/initial-events-end"}), "true");
+  EXPECT_EQ(string_at(events[1], {"object", "metadata", "resourceVersion"}),
+            string_at(events[0], {"object", "metadata", "resourceVersion"}));
+  EXPECT_EQ(string_at(events[2], {"object", "metadata", "name"}), "b");
+}
+
 TEST_F(ApiTest, DiscoveryNamesEverything) {
   EXPECT_EQ(json::serialize(get("/api").at("versions")), R"(["v1"])");
   const auto core = get("/api/v1");

@@ -107,9 +107,10 @@ void append_event_object(std::string& out, const Object& object, const Encoding&
 }
 
 void append_bookmark_object(std::string& out, const ResourceType& type, Revision revision, const Encoding& encoding,
-                            bool with_columns, WallTime now) {
+                            bool with_columns, bool ends_initial, WallTime now) {
   const auto time = type.custom && encoding.accepted.form == Form::plain ? "" : R"(,"creationTimestamp":null)";
-  const auto metadata = fmt::format(R"({{"resourceVersion":"{}"{}}})", revision, time);
+  const auto end = ends_initial ? R"(,"annotations":{"k8s.io/initial-events-end":"true"})" : "";
+  const auto metadata = fmt::format(R"({{"resourceVersion":"{}"{}{}}})", revision, time, end);
   if (encoding.accepted.form == Form::plain) {
     out += fmt::format(R"({{"kind":{},"apiVersion":{},"metadata":{}{}}})", quoted(type.kind),
                        quoted(type.group_version()), metadata, type.bookmark_rest);

@@ -35,8 +35,9 @@ struct ListMeta {
 // The object of a watch event. `with_columns`: a table's first event names its columns, the others have null.
 void append_event_object(std::string& out, const Object& object, const Encoding& encoding, bool with_columns,
                          WallTime now);
-// The object of a bookmark: nothing but its revision, in the type's empty shape.
+// The object of a bookmark: nothing but its revision, in the type's empty shape; `ends_initial`: and the annotation
+// that ends the initial events.
 void append_bookmark_object(std::string& out, const ResourceType& type, Revision revision, const Encoding& encoding,
-                            bool with_columns, WallTime now);
+                            bool with_columns, bool ends_initial, WallTime now);
 
 }  // namespace fresnel::sim

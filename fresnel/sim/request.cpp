@@ -228,7 +228,8 @@ Revision ListOptions::revision() const {
   return revision;
 }
 
-outcome<ListOptions> list_options(const ResourceType& type, const RequestInfo& info, const Query& query) {
+outcome<ListOptions> list_options(const ResourceType& type, const RequestInfo& info, const Query& query,
+                                  bool streaming) {
   ListOptions options;
   auto labels = LabelSelector::parse(query.get("labelSelector"));
   if (!labels) return labels.error();
@@ -247,7 +248,11 @@ outcome<ListOptions> list_options(const ResourceType& type, const RequestInfo& i
   const auto timeout = integer(query, "timeoutSeconds");
   if (!timeout) return timeout.error();
   options.timeout_seconds = *timeout;
-  if (const auto checked = check_match(options); !checked) return checked.error();
+  options.initial_events =
+      streaming && options.watch && query.is_set("sendInitialEvents") && options.version_match == "NotOlderThan";
+  if (!options.initial_events) {
+    if (const auto checked = check_match(options); !checked) return checked.error();
+  }
   if (const auto checked = check_version(options.resource_version); !checked) return checked.error();
   return options;
 }

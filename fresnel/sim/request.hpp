@@ -67,11 +67,14 @@ struct ListOptions {
   std::int64_t timeout_seconds = 0;
   bool watch = false;
   bool bookmarks = false;
+  bool initial_events = false;  // sendInitialEvents, where the server knows it
 
   [[nodiscard]] Revision revision() const;  // 0 when absent or "0"
 };
 
-[[nodiscard]] outcome<ListOptions> list_options(const ResourceType& type, const RequestInfo& info, const Query& query);
+// `streaming`: the server knows streaming lists, as from Kubernetes 1.32 on.
+[[nodiscard]] outcome<ListOptions> list_options(const ResourceType& type, const RequestInfo& info, const Query& query,
+                                                bool streaming = false);
 
 // Where a paged list goes on (k8s.io/apiserver, continue tokens): after `start` exclusive of earlier keys, at revision
 // `revision` or, when that is negative, at the current one. Keys are "namespace/name", or the name alone within one

@@ -18,6 +18,7 @@ outcome<std::unique_ptr<WatchStream>> WatchStream::open(Store& store, WatchReque
       if (wanted.selector.matches(*object)) stream->state_.push_back(std::move(object));
     }
     std::reverse(stream->state_.begin(), stream->state_.end());
+    if (wanted.initial_events && wanted.bookmarks) stream->end_of_state_ = store.revision();
   }
   stream->watch_ = store.watch(type, wanted.after.value_or(store.revision()), std::move(on_event));
   return stream;
@@ -27,6 +28,10 @@ bool WatchStream::next(std::string& out, WallTime now) {
   if (!state_.empty()) {
     append(out, EventType::added, *state_.back(), now);
     state_.pop_back();
+    return true;
+  }
+  if (end_of_state_) {
+    append_bookmark(out, *std::exchange(end_of_state_, std::nullopt), true, now);
     return true;
   }
   while (const auto* event = watch_->next()) {
@@ -61,10 +66,12 @@ void WatchStream::append(std::string& out, EventType type, const Object& object,
   out += "}\n";
 }
 
-void WatchStream::bookmark(std::string& out, WallTime now) {
+void WatchStream::bookmark(std::string& out, WallTime now) { append_bookmark(out, store_.revision(), false, now); }
+
+void WatchStream::append_bookmark(std::string& out, Revision revision, bool ends_initial, WallTime now) {
   out += R"({"type":"BOOKMARK","object":)";
-  append_bookmark_object(out, *request_.type, store_.revision(), request_.encoding, !std::exchange(columns_sent_, true),
-                         now);
+  append_bookmark_object(out, *request_.type, revision, request_.encoding, !std::exchange(columns_sent_, true),
+                         ends_initial, now);
   out += "}\n";
 }
 

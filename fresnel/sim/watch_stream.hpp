@@ -27,6 +27,7 @@ struct WatchRequest {
   // Events after this revision; nullopt: first an ADDED for each present object.
   std::optional<Revision> after;
   bool bookmarks = false;
+  bool initial_events = false;       // a bookmark says where the present objects end
   std::int64_t timeout_seconds = 0;  // 0: the server's default
 };
 
@@ -45,12 +46,14 @@ class WatchStream {
 
  private:
   WatchStream(Store& store, WatchRequest request);
+  void append_bookmark(std::string& out, Revision revision, bool ends_initial, WallTime now);
   void append(std::string& out, EventType type, const Object& object, WallTime now);
   [[nodiscard]] bool append_change(std::string& out, const StoreEvent& event, WallTime now);
 
   Store& store_;
   WatchRequest request_;
-  std::vector<ObjectPtr> state_;  // still to be sent as ADDED, the next one at the end
+  std::vector<ObjectPtr> state_;          // still to be sent as ADDED, the next one at the end
+  std::optional<Revision> end_of_state_;  // a bookmark of this revision ends it, when asked for
   std::unique_ptr<Store::Watch> watch_;
   bool columns_sent_ = false;
 };
