@@ -224,6 +224,50 @@ TEST_P(Watching, EverySubscriberEndsWithTheTruthOfARestoredBackup) {
   EXPECT_EQ(summaries(returning->events(list_path(), query)).front(), "ERROR");
 }
 
+// The simulation as Kubernetes is from 1.32 on; kube-apiserver 1.20 refuses it.
+TEST_P(Watching, AStreamingListIsAskedForWhereTheServerHasThemAndOnlyToBegin) {
+  const bool offered = GetParam() == "sim";
+  sim::ApiServerCounters before;
+  const auto count = [](sim::ApiServerCounters& counters) {
+    on_sim([&](sim::Cluster& sim) {
+      sim.server().set_streaming_lists(true);
+      counters = sim.server().counters();
+    });
+  };
+  for (const auto* name : {"a", "b"}) cluster_.put(ns_, name, "1");
+  count(before);
+  kube::WatcherOptions options;
+  options.streaming_lists = true;
+  options.backoff = {.first = milliseconds(50), .limit = milliseconds(200)};
+  LiveWatcher live(io_, clock_, kubeconfig_through_link(), {.path = list_path()}, options);
+  ASSERT_TRUE(until([&] { return live.connected() && live.holds().size() == 2; }));
+  sim::ApiServerCounters after;
+  count(after);
+  if (offered) {
+    EXPECT_EQ(after.list_requests, before.list_requests);
+    EXPECT_EQ(after.watch_requests, before.watch_requests + 1) << "the watch goes on behind its list";
+  }
+  server_link_.drop();
+  cluster_.remove(ns_, "a");
+  cluster_.put(ns_, "c", "1");
+  const Truth truth = cluster_.truth(list_path());
+  EXPECT_TRUE(until([&] { return live.connected() && live.holds() == truth; }));
+  EXPECT_EQ(live.watcher().relists(), 0u);
+
+  server_link_.cut();
+  ASSERT_TRUE(until([&] { return !live.connected(); }));
+  cluster_.remove(ns_, "b");
+  if (offered) {
+    cluster_.compact();
+    count(before);
+  }
+  server_link_.mend();
+  const Truth later = cluster_.truth(list_path());
+  EXPECT_TRUE(until([&] { return live.connected() && live.holds() == later; }));
+  on_sim([](sim::Cluster& sim) { sim.server().set_streaming_lists(false); });
+  EXPECT_EQ(live.watcher().relists(), offered ? 1u : 0u);
+}
+
 // What the Watcher takes for "too large" is what the server says.
 TEST_P(Watching, AVersionFromTheFutureIsToldAsTooLarge) {
   const auto reply = cluster_.request("GET", list_path() + "?resourceVersion=99999999");
