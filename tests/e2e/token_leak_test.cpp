@@ -101,7 +101,8 @@ TEST_P(TokensNeverLeave, WhateverPathTheyTake) {
   const auto options = dir_.write("options.yaml", "channels:\n  news: {}\n").string();
   use_kubeconfig(kubeconfig());
   start_gateway({"--log-level", "trace", "--backend-token-file", backend_file, "--api-tokens", api_file,
-                 "--channel-tokens", channel_file, "--config", options, "--enable-dynamic-clusters"});
+                 "--channel-tokens", channel_file, "--config", options, "--enable-dynamic-clusters", "--drain-timeout",
+                 "1s"});
 
   const std::string list = list_path();
   ask("GET", "/config", {});
