@@ -37,7 +37,7 @@ class ClientAccess {
   void take_token(std::string_view cluster, std::string_view token);
   // Whether the client has any token, or needs none.
   [[nodiscard]] bool may_use_some_cluster() const noexcept {
-    return anonymous_allowed_ || !bearer_.empty() || !cookies_.empty();
+    return anonymous_allowed_ || !bearer_.empty() || has_token(cookies_);
   }
 
   [[nodiscard]] const Cookies& cookies() const noexcept { return cookies_; }

@@ -73,6 +73,10 @@ Cookies own_cookies(const net::Headers& headers) {
   return cookies;
 }
 
+bool has_token(const Cookies& cookies) noexcept {
+  return std::any_of(cookies.begin(), cookies.end(), [](const auto& c) { return c.first.starts_with(kTokenPrefix); });
+}
+
 std::string token_in_cookies(const Cookies& cookies, std::string_view cluster) {
   auto token = joined_pieces(cookies, name_with_digest(cluster));
   if (token.empty() && cut_name(cluster) == cluster) token = joined_pieces(cookies, cluster);

@@ -25,6 +25,8 @@ using Cookies = std::map<std::string, std::string, std::less<>>;
 // Those of all Cookie fields (RFC 6265 section 5.4) whose names begin with one of the gateway's; of one name the first.
 [[nodiscard]] Cookies own_cookies(const net::Headers& headers);
 
+// Whether there is a token for some cluster.
+[[nodiscard]] bool has_token(const Cookies& cookies) noexcept;
 // The cluster's token, empty when there is none or a piece is missing.
 [[nodiscard]] std::string token_in_cookies(const Cookies& cookies, std::string_view cluster);
 

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "fresnel/base/log.hpp"
-#include "fresnel/kube/watch_state.hpp"
 
 namespace fresnel::session {
 
@@ -121,7 +120,7 @@ void DirectWatchSession::take_failure(const Error& error) {
 
 // As kube-apiserver ends a watch: an ERROR event, then the end. A version that is gone has had its event.
 void DirectWatchSession::end_with(const Error& error) {
-  if (!kube::is_gone(error)) {
+  if (error.code != Errc::gone) {
     hub::ClusterMetrics uncounted;
     const auto event = hub::publish(kube::make_error_event(error), hub::Forms{}, uncounted);
     sender_->send(std::span(&event, 1));

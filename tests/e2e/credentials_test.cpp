@@ -109,6 +109,7 @@ TEST_P(Credentials, ARequestsTokenMovesTheSubscriptionsOfItsSocket) {
   ASSERT_TRUE(until([&] { return names(*client) == Names{"a"} && names(*other) == Names{"a"}; }));
   client->send(request_with_token("watch=1", "second-token"));
   cluster_.put(ns_, "b", "1");
+  ASSERT_TRUE(until([&] { return names(*client).size() == 2; }));
   ASSERT_TRUE(ask_until([&] { return cluster_.open_watches() - before == 2; }, 30s));
   cluster_.put(ns_, "c", "1");
   EXPECT_TRUE(until([&] { return names(*client).size() >= 3 && names(*other).size() >= 3; }));
