@@ -164,6 +164,18 @@ TEST_P(Credentials, AnExecPluginsTokenIsRenewedWhenTheServerRefusesIt) {
   expect_truth(recorder);
 }
 
+// kube-apiserver has SelfSubjectReview since 1.26; the one of the tests is older.
+TEST_P(Credentials, MeIsTheServersAnswerOr404) {
+  use_kubeconfig(config("{token: admin-token}"));
+  start_gateway();
+  const auto me = get("/clusters/east/me");
+  if (GetParam() == "sim") {
+    EXPECT_NE(me.body.find(R"("username":"admin")"), std::string::npos) << me.body;
+  } else {
+    EXPECT_EQ(me.status, 404) << me.body;
+  }
+}
+
 TEST_P(Credentials, APluginThatFailsIsTheErrorThatClientsSee) {
   use_kubeconfig(
       config("{exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, "

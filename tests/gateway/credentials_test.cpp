@@ -6,6 +6,7 @@
 #include "fresnel/gateway/token_cookies.hpp"
 #include "fresnel/kube/token_file.hpp"
 #include "fresnel/net/digest.hpp"
+#include "fresnel/net/proxy_testing.hpp"
 #include "tests/gateway/fixture.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -159,6 +160,48 @@ TEST_F(Credentials, ClientsImpersonateOnlyWhereTheClusterDoesNot) {
   // A watch is shared by those who are seen as the same user only.
   const auto watch = [&](net::Headers headers) { return open("/clusters/up/stream?watch=1", std::move(headers)); };
   EXPECT_EQ(watch({{"Impersonate-User", "bob"}}).error().status, 400);  // no API path, but it got that far
+}
+
+TEST_F(Credentials, RequestsWatchesAndUpgradesGoThroughTheClustersProxy) {
+  std::unique_ptr<net::testing::TestProxy> proxy;
+  net::testing::TestProxyOptions options;
+  options.kind = net::Proxy::Kind::socks5;
+  options.username = "ann";
+  options.password = "secret";
+  proxy_url_ = sim_loop_.run([&] {
+    proxy = std::make_unique<net::testing::TestProxy>(sim_loop_.io(), options);
+    return proxy->url("ann:secret@");
+  });
+  start();
+  const std::string pods = "/clusters/proxied/api/v1/namespaces/default/pods";
+  const auto asked = [&] { return sim_loop_.run([&] { return proxy->asked(); }); };
+  EXPECT_EQ(get(pods).status, 200);
+  const auto by_request = asked();
+  ASSERT_EQ(by_request.size(), 1u);
+  EXPECT_THAT(by_request.front(), HasSubstr("SOCKS sim.invalid:"));
+  EXPECT_TRUE(open(pods + "?watch=1"));
+  EXPECT_EQ(open(pods + "/gone/exec?command=sh").error().status, 404);
+  EXPECT_GT(asked().size(), by_request.size());
+  stop();
+  sim_loop_.run([&] {
+    proxy.reset();
+    return 0;
+  });
+}
+
+TEST_F(Credentials, TheServersPathPrefixIsKeptOnEveryUpgrade) {
+  start();
+  const auto upgrade = [&](const std::string& path) {
+    return raw("GET " + path +
+               " HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: SPDY/3.1\r\n\r\n"
+               "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+  };
+  EXPECT_THAT(upgrade("/clusters/up/api/v1/namespaces/n/pods/p/exec?command=sh"),
+              HasSubstr("GET /prefix/api/v1/namespaces/n/pods/p/exec?command=sh\n"));
+  EXPECT_THAT(upgrade("/clusters/" + kArn + "/api/v1/x"), HasSubstr("GET /api/v1/x\n"));
+  // A watch is a request of the gateway's own.
+  EXPECT_FALSE(open("/clusters/up/api/v1/pods?watch=1"));
+  EXPECT_THAT(upstream_.targets(), testing::Contains(testing::StartsWith("/prefix/api/v1/pods?limit=")));
 }
 
 TEST_F(Credentials, A401RenewsTheCredentialOfRequestsAndUpgrades) {

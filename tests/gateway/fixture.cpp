@@ -52,6 +52,7 @@ void Upstream::push(std::string line) {
 awaitable<void> Upstream::handle(net::HttpExchange& exchange, Upstream* self) {
   self->requests_.update([](int& count) { ++count; });
   const auto& request = exchange.request();
+  self->targets_.push_back(request.target);
   if (request.path().ends_with("/stream")) {
     co_await self->stream(exchange);
     co_return;
@@ -130,6 +131,9 @@ void GatewayTest::start(gateway::GatewayOptions options) {
   renewing.credential = {};
   renewing.source = renewing_;
   add(renewing);
+  auto proxied = context("proxied", "http://sim.invalid" + sim_->url().substr(sim_->url().rfind(':')));
+  proxied.proxy_url = proxy_url_;
+  add(proxied);
   add(context("down", "http://127.0.0.1:" + std::to_string(free_port())));
   add(context("arn:aws:eks:eu:1:cluster/prod", upstream_.url()));
   entries.push_back({"broken", "c", "https://c", Error{Errc::invalid_argument, "context broken: no such user"}});

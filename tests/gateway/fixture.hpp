@@ -1,6 +1,6 @@
 // A Gateway in this process with clusters: `sim` (a simulated API server), `renewing` (the same with a credential that
-// renews itself), `up` (an upstream that the test controls), `as-carol` (the same as somebody else), and `down` (nobody
-// listens there).
+// renews itself), `proxied` (the same by a name that only its proxy knows), `up` (an upstream that the test controls),
+// `as-carol` (the same as somebody else), and `down` (nobody listens there).
 //
 // Thread safety: the test's thread.
 #pragma once
@@ -67,6 +67,10 @@ class Upstream {
   void push(std::string line);
   [[nodiscard]] const Watched<int>& streams_ended() const { return streams_ended_; }
   [[nodiscard]] int requests() const { return requests_.get(); }
+  // What was asked for, in order.
+  [[nodiscard]] std::vector<std::string> targets() {
+    return loop_.run([this] { return targets_; });
+  }
 
  private:
   static awaitable<void> handle(net::HttpExchange& exchange, Upstream* self);
@@ -78,6 +82,7 @@ class Upstream {
   std::unique_ptr<net::HttpServer> server_;
   std::unique_ptr<Timer> pushed_;
   std::vector<std::string> lines_;
+  std::vector<std::string> targets_;
   net::Endpoint endpoint_;
   Watched<int> streams_ended_;
   Watched<int> requests_;
@@ -117,6 +122,7 @@ class GatewayTest : public testing::Test {
   LoopThread sim_loop_;
   std::unique_ptr<sim::Cluster> sim_;
   std::shared_ptr<kube::CredentialSource> renewing_;  // of the cluster `renewing`, set before start()
+  std::string proxy_url_;                             // of the cluster `proxied`, set before start()
   Upstream upstream_;
   asio::io_context io_;
   net::WebSocketDialer dialer_{io_.get_executor()};
