@@ -1,5 +1,6 @@
 #include "fresnel/client/multiplexer.hpp"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <exception>
 #include <optional>
@@ -133,6 +134,10 @@ result<void> Multiplexer::Impl::add_protocols(net::DialRequest& request) const {
   const auto backend = options_.backend_token.ask();
   if (!backend) return backend.error();
   auto user = options_.context_user.ask();
+  const auto is_token_character = [](char c) { return c > ' ' && c < '\x7f' && c != ','; };
+  if (user && !std::all_of(user->begin(), user->end(), is_token_character)) {
+    user = Error{.code = Errc::invalid_argument, .message = "it is no text for a subprotocol"};
+  }
   if (!user) {
     log::warn("the user of a supplied context cannot be looked up, connecting without: {}", user.error().message);
     user = std::string();

@@ -47,6 +47,9 @@ class Multiplexer {
 
   // Unsubscribes everyone without further calls of handlers, and closes the socket. For good.
   [[nodiscard]] awaitable<void> close();
+  // The tokens of cluster_token are others now: every live REQUEST is sent again with its own. The gateway moves the
+  // subscriptions without a gap.
+  void renew_tokens();
 
   [[nodiscard]] ConnectionState state() const noexcept;
   // Keys with listeners.
@@ -54,9 +57,6 @@ class Multiplexer {
   // Keys whose last listener has left and whose debounce runs.
   [[nodiscard]] std::size_t pending_unsubscribes() const noexcept;
   // The initial data of this key has been delivered. False when unknown, after unsubscribing and while disconnected.
-  // The tokens of cluster_token are others now: every live REQUEST is sent again with its own. The gateway moves the
-  // subscriptions without a gap.
-  void renew_tokens();
   [[nodiscard]] bool completed(const SubscriptionKey& key) const;
   [[nodiscard]] const MultiplexerCounters& counters() const noexcept;
 

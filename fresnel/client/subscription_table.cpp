@@ -203,8 +203,12 @@ void SubscriptionTable::send(wire::ClientMessage::Type type, const KeyPtr& key) 
   if (type == wire::ClientMessage::Type::request && options_.cluster_token) {
     const TextSource source(std::function<std::string()>([&] { return options_.cluster_token(name.cluster_id); }));
     auto token = source.ask();
-    if (!token) asio::post(executor_, [key, error = token.error()] { key->shared.report(error); });
-    if (token) message.token = *std::move(token);
+    if (!token) {
+      // Without it the gateway would take the client for somebody else.
+      asio::post(executor_, [key, error = token.error()] { key->shared.report(error); });
+      return;
+    }
+    message.token = *std::move(token);
   }
   link_->send(wire::encode(message));
 }

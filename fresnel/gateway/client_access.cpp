@@ -42,13 +42,19 @@ result<ClientAccess> ClientAccess::of(const net::Headers& headers, bool anonymou
   return access;
 }
 
-std::string_view ClientAccess::session_id() const {
-  const auto cookie = cookies_.find(kSessionCookie);
-  return cookie == cookies_.end() ? std::string_view() : std::string_view(cookie->second);
+std::string ClientAccess::session_id() const { return session_id_in(cookies_); }
+
+bool ClientAccess::take_token(std::string_view cluster, std::string_view token) {
+  const auto known = taken_.find(cluster);
+  if (known != taken_.end() && known->second == token) return false;
+  taken_.insert_or_assign(std::string(cluster), std::string(token));
+  return true;
 }
 
-void ClientAccess::take_token(std::string_view cluster, std::string_view token) {
-  taken_.insert_or_assign(std::string(cluster), std::string(token));
+bool ClientAccess::take_stored_token(const std::string& cluster, std::string_view old, std::string_view token) {
+  const auto now = token_for(cluster);
+  if (now && !now->empty() && *now != old) return false;
+  return take_token(cluster, token);
 }
 
 // Empty: the client has none for this cluster.

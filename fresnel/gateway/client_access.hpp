@@ -30,11 +30,14 @@ class ClientAccess {
 
   // `cluster` as the client may use it. Error unauthorized when it has no token for it and may not do without.
   [[nodiscard]] result<kube::ClusterContext> as_client(const kube::ClusterContext& cluster);
-  // The same for a cluster of the client's own, from a kubeconfig that it sent: with that one's credential if it has
-  // one.
+  // The same for a cluster of the client's own, from a kubeconfig that came with this request: with that one's
+  // credential if it has one.
   [[nodiscard]] result<kube::ClusterContext> as_owner(const kube::ClusterContext& cluster);
-  // From now on; empty: none any more. What is open is told by sessions().refresh().
-  void take_token(std::string_view cluster, std::string_view token);
+  // From now on; empty: none any more. False when it was that already. What is open is told by sessions().refresh().
+  bool take_token(std::string_view cluster, std::string_view token);
+  // The same for a token that the client's browser has stored, in the place of `old`: not where the connection asks
+  // with another one, of its own.
+  bool take_stored_token(const std::string& cluster, std::string_view old, std::string_view token);
   // Whether the client has any token, or needs none.
   [[nodiscard]] bool may_use_some_cluster() const noexcept {
     return anonymous_allowed_ || !bearer_.empty() || has_token(cookies_);
@@ -42,7 +45,7 @@ class ClientAccess {
 
   [[nodiscard]] const Cookies& cookies() const noexcept { return cookies_; }
   // Of the browser, empty: none yet.
-  [[nodiscard]] std::string_view session_id() const;
+  [[nodiscard]] std::string session_id() const;
   // Those on this client's connection.
   [[nodiscard]] session::LiveSessions& sessions() noexcept { return sessions_; }
 

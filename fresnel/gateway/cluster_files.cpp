@@ -23,6 +23,7 @@ result<Clusters> ClusterFiles::load() {
   if (in_cluster_ || (entries.empty() && pod_.available())) {
     auto pod = pod_.context(kInClusterName);
     if (pod && kubeconfig_.sources) pod->source = kubeconfig_.sources->shared(pod->source);
+    if (!pod) remember({pod_.folder + "/token"});  // it may come
     const auto server = pod ? pod->server : std::string();
     entries.insert(entries.begin(), {std::string(kInClusterName), std::string(kInClusterName), server, std::move(pod)});
     remember(pod_.depends_on());

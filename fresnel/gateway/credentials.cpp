@@ -81,6 +81,12 @@ result<std::string> client_token(const net::Headers& headers) {
   return token;
 }
 
+bool passed_on_for_client(const net::Headers& headers) noexcept {
+  return std::any_of(headers.begin(), headers.end(), [](const auto& field) {
+    return net::equal_ignoring_case(field.first, "via") && field.second.find("fresnel") != std::string::npos;
+  });
+}
+
 bool anonymous_client_allowed(bool allow_anonymous_clients, bool loopback_listener, std::string_view host_header) {
   return allow_anonymous_clients || (loopback_listener && is_loopback_host(host_header));
 }

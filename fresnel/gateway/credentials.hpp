@@ -45,6 +45,8 @@ inline constexpr std::string_view kBearerProtocol = "base64url.bearer.authorizat
 // token, or two different ones.
 [[nodiscard]] result<std::string> client_token(const net::Headers& headers);
 
+// Whether a request was passed on by a gateway to a server that a client named: it may be this one.
+[[nodiscard]] bool passed_on_for_client(const net::Headers& headers) noexcept;
 // Whether a client without a token of its own is the kubeconfig's user.
 [[nodiscard]] bool anonymous_client_allowed(bool allow_anonymous_clients, bool loopback_listener,
                                             std::string_view host_header);

@@ -26,7 +26,7 @@ std::string user_id_of(const net::Headers& headers) {
   return {};
 }
 
-result<kube::ClusterContext> DynamicClusters::keep(const net::Headers& headers, std::string_view cluster) {
+result<kube::ClusterContext> DynamicClusters::read(const net::Headers& headers, std::string_view cluster) const {
   const auto encoded = headers.get(kKubeconfigField);
   if (encoded.size() > limits_.max_kubeconfig / 3 * 4) {
     return bad(fmt::format("the KUBECONFIG field is too large; expected at most {} bytes", limits_.max_kubeconfig));
@@ -40,23 +40,25 @@ result<kube::ClusterContext> DynamicClusters::keep(const net::Headers& headers, 
                     "nobody can guess",
                     limits_.min_user_id));
   }
-  const auto config = kube::parse_untrusted_kubeconfig(*text, "(KUBECONFIG field)");
+  const auto config = kube::parse_untrusted_kubeconfig(*text, "(KUBECONFIG field)", cluster);
   if (!config) return bad(config.error().message);
-  auto context = config->find(cluster);
-  if (!context) {
-    if (context.error().code == Errc::not_found) return context.error();
-    return bad(context.error().message);
+  for (const auto& entry : config->contexts) {
+    if (entry.context) return entry.context;
+    return bad(entry.context.error().message);
   }
+  return Error{Errc::not_found, fmt::format("the KUBECONFIG field has no context \"{}\"", cluster), 404};
+}
+
+void DynamicClusters::keep(std::string_view user_id, const kube::ClusterContext& context) {
   const auto user = net::sha256_hex(user_id);
   const std::lock_guard lock(mutex_);
   const auto now = clock_.now();
   drop_expired(now);
-  if (const auto known = by_key_.find({user, context->name}); known != by_key_.end()) drop(known->second);
+  if (const auto known = by_key_.find({user, context.name}); known != by_key_.end()) drop(known->second);
   make_room(user);
-  entries_.push_front({user, *context, now});
-  by_key_.emplace(Key(user, context->name), entries_.begin());
+  entries_.push_front({user, context, now});
+  by_key_.emplace(Key(user, context.name), entries_.begin());
   ++of_user_[user];
-  return context;
 }
 
 std::optional<kube::ClusterContext> DynamicClusters::find(std::string_view cluster, std::string_view user_id) {

@@ -29,8 +29,8 @@ struct DynamicClusterLimits {
   Duration lifetime = seconds(600);  // since it was used last
   std::size_t max_contexts = 10'000;
   std::size_t max_contexts_a_user = 100;
-  std::size_t max_kubeconfig = 256u << 10;  // bytes, decoded
-  std::size_t min_user_id = 16;             // characters
+  std::size_t max_kubeconfig = 45u << 10;  // bytes, decoded; a request's header has 64 KiB at most
+  std::size_t min_user_id = 16;            // characters
 };
 
 inline constexpr std::string_view kKubeconfigField = "KUBECONFIG";
@@ -45,9 +45,11 @@ class DynamicClusters {
  public:
   explicit DynamicClusters(Clock& clock, DynamicClusterLimits limits = {}) : clock_(clock), limits_(limits) {}
 
-  // Keeps the context `cluster` of the request's KUBECONFIG (base64). Errors: invalid_argument when it cannot be read,
+  // The context `cluster` of the request's KUBECONFIG (base64). Errors: invalid_argument when it cannot be read,
   // not_found when it has no such context.
-  [[nodiscard]] result<kube::ClusterContext> keep(const net::Headers& headers, std::string_view cluster);
+  [[nodiscard]] result<kube::ClusterContext> read(const net::Headers& headers, std::string_view cluster) const;
+  // Keeps the context, with the credential that it has now: no other goes to its server later.
+  void keep(std::string_view user_id, const kube::ClusterContext& context);
   [[nodiscard]] std::optional<kube::ClusterContext> find(std::string_view cluster, std::string_view user_id);
   [[nodiscard]] std::size_t size() const;
 

@@ -164,6 +164,7 @@ void Gateway::Impl::stop() {
     (void)shared_.channels.broker.release();
   }
   shared_.hub.reset();  // before the threads' contexts, which its streams refer to
+  watch_.reset();
   workers_.clear();
 }
 

@@ -47,10 +47,11 @@ std::string joined_pieces(const Cookies& cookies, std::string_view name) {
   return token;
 }
 
+// `path`: below the base URL.
 std::string set_cookie(std::string_view name, std::string_view value, std::string_view max_age,
-                       const CookieScope& scope) {
-  return fmt::format("{}={}; Path={}/; Max-Age={}; HttpOnly; SameSite=Strict{}", name, value, scope.base_url, max_age,
-                     scope.secure ? "; Secure" : "");
+                       const CookieScope& scope, std::string_view path = "/") {
+  return fmt::format("{}={}; Path={}{}; Max-Age={}; HttpOnly; SameSite=Strict{}", name, value, scope.base_url, path,
+                     max_age, scope.secure ? "; Secure" : "");
 }
 
 }  // namespace
@@ -67,7 +68,8 @@ Cookies own_cookies(const net::Headers& headers) {
       const auto equals = pair.find('=');
       if (equals == std::string_view::npos) continue;
       const auto name = pair.substr(0, equals);
-      if (name.starts_with(kTokenPrefix) || name == kSessionCookie) cookies.emplace(name, pair.substr(equals + 1));
+      const bool own = name.starts_with(kTokenPrefix) || name == kSessionCookie || name == kHostSessionCookie;
+      if (own) cookies.emplace(name, pair.substr(equals + 1));
     }
   }
   return cookies;
@@ -99,8 +101,16 @@ std::vector<std::string> token_set_cookies(std::string_view cluster, std::string
     }
   };
   clear(used, pieces);
-  // What a headlamp-server stored under its longer name would go before ours.
+  // What a headlamp-server stored under its longer name or its longer path would go before ours.
   if (plain && present.contains(piece_name(name_with_digest(cluster), 0))) clear(name_with_digest(cluster), 0);
+  if (plain) {
+    const std::string path = fmt::format("/clusters/{}", cluster);
+    for (const auto& name : {std::string(cluster), name_with_digest(cluster)}) {
+      for (std::size_t i = 0; i < kMaxPieces && present.contains(piece_name(name, i)); ++i) {
+        fields.push_back(set_cookie(piece_name(name, i), "", "0", scope, path));
+      }
+    }
+  }
   return fields;
 }
 
@@ -114,8 +124,20 @@ std::string new_session_id() {
   return id;
 }
 
+std::string session_id_in(const Cookies& cookies) {
+  for (const auto name : {kHostSessionCookie, kSessionCookie}) {
+    const auto cookie = cookies.find(name);
+    if (cookie == cookies.end()) continue;
+    const auto& id = cookie->second;
+    const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+    return id.size() == 32 && std::all_of(id.begin(), id.end(), is_hex) ? id : std::string();
+  }
+  return {};
+}
+
 std::string session_set_cookie(std::string_view id, const CookieScope& scope) {
-  return set_cookie(kSessionCookie, id, kDay, scope);
+  const bool host = scope.secure && scope.base_url.empty();
+  return set_cookie(host ? kHostSessionCookie : kSessionCookie, id, kDay, scope);
 }
 
 bool is_secure(const net::Headers& headers, bool tls_listener) {

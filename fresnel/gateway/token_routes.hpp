@@ -1,6 +1,6 @@
 // What Headlamp's frontend asks about a cluster's login, below /clusters/<name>/:
 //
-//   POST set-token   {"token": TEXT}   stores it in the browser's cookies; an empty one removes them
+//   POST set-token   {"token": TEXT}   stores it in the browser's cookies; an empty one, null or none removes them
 //   GET  me          {"username", "email", "groups", "userInfoURL"} of the client's credential, as the API server sees
 //                    it (SelfSubjectReview); 404 from servers without it (before Kubernetes 1.26)
 //

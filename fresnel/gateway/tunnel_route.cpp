@@ -20,6 +20,7 @@
 #include "fresnel/gateway/credentials.hpp"
 #include "fresnel/gateway/proxy.hpp"
 #include "fresnel/gateway/responses.hpp"
+#include "fresnel/kube/api_client.hpp"
 #include "fresnel/net/dial.hpp"
 #include "fresnel/net/tunnel.hpp"
 
@@ -85,6 +86,7 @@ net::Headers upgrade_headers(const net::ServerRequest& request, const kube::Clus
   }
   if (!protocols.empty()) headers.add("Sec-WebSocket-Protocol", std::move(protocols));
   cluster.credential.authorize(headers);
+  if (cluster.brought_by_client) headers.set("Via", std::string(kube::kVia));
   if (!request.body.empty()) headers.add("Content-Length", std::to_string(request.body.size()));
   return headers;
 }

@@ -59,13 +59,13 @@ std::string accept_of(const net::Headers& headers) {
 Worker::Worker(Shared& shared, std::size_t number)
     : shared_(shared),
       number_(number),
+      clusters_(shared.first_clusters),
       client_(io_.get_executor()),
       sockets_(io_.get_executor(), shared.clock, socket_options(shared.options), shared.connections),
       channels_(io_.get_executor(), shared.clock, shared.options, shared.channels, shared.connections, shared.metrics),
       tunnels_(io_.get_executor(), shared.clock, shared.metrics),
       server_(io_.get_executor(), shared.clock, server_options(shared.options, shared.tls),
-              [this](net::HttpExchange& exchange) { return handle(exchange); }),
-      clusters_(shared.first_clusters) {}
+              [this](net::HttpExchange& exchange) { return handle(exchange); }) {}
 
 Worker::~Worker() = default;
 
@@ -86,13 +86,14 @@ void Worker::use_clusters(std::shared_ptr<const Clusters> clusters) {
   });
 }
 
-void Worker::take_token(std::string session_id, std::string cluster, std::string token) {
-  asio::post(io_, [this, session_id = std::move(session_id), cluster = std::move(cluster), token = std::move(token)] {
+void Worker::take_token(StoredToken stored) {
+  if (stored.session_id.empty()) return;  // what every client without a browser has
+  asio::post(io_, [this, stored = std::move(stored)] {
     const std::vector<Client*> now(clients_.begin(), clients_.end());
     for (auto* client : now) {
-      if (!clients_.contains(client) || client->access.session_id() != session_id) continue;
-      client->access.take_token(cluster, token);
-      client->access.sessions().refresh();
+      if (!clients_.contains(client) || client->access.session_id() != stored.session_id) continue;
+      if (!client->access.take_stored_token(stored.cluster, stored.old_token, stored.token)) continue;
+      client->access.sessions().refresh(stored.cluster);
     }
   });
 }
@@ -180,11 +181,7 @@ awaitable<int> Worker::route(net::HttpExchange& exchange) {
 awaitable<int> Worker::serve_own(net::HttpExchange& exchange, std::string_view path) {
   auto cors = cors_headers(exchange.request().headers, shared_.origins);
   if (path == "/config") {
-    // The page asks for this first: from here on its browser is known by this cookie.
-    if (const auto cookies = own_cookies(exchange.request().headers); !cookies.contains(kSessionCookie)) {
-      const CookieScope scope{shared_.options.base_url, is_secure(exchange.request().headers, shared_.tls != nullptr)};
-      cors.add("set-cookie", session_set_cookie(new_session_id(), scope));
-    }
+    cors.add("set-cookie", session_cookie(exchange.request().headers));  // the page asks for this first
     auto config = clusters_->config_json(shared_.options.enable_dynamic_clusters);
     co_return co_await respond_json(exchange, std::move(config), std::move(cors));
   }
@@ -321,10 +318,10 @@ awaitable<int> Worker::serve_cluster(net::HttpExchange& exchange, std::string_vi
     co_return co_await refuse(exchange, kind, http_status_of(route.error()), std::move(message), std::move(cors));
   }
   if (route->path == "/set-token") co_return co_await serve_set_token(exchange, *std::move(route), std::move(cors));
-  auto kept = brings_cluster ? shared_.dynamic_clusters.keep(request.headers, route->cluster)
-                             : result<kube::ClusterContext>(Error{Errc::not_found, {}});
-  auto access = kept || kept.error().code == Errc::not_found ? access_of(request) : kept.error();
-  auto cluster = access ? resolve(route->cluster, user_id, *access) : access.error();
+  auto access = access_of(request);
+  auto cluster = !access          ? access.error()
+                 : brings_cluster ? resolve_brought(route->cluster, user_id, request, *access)
+                                  : resolve(route->cluster, user_id, *access);
   if (!cluster) {
     auto message = cluster.error().message;
     const int status = http_status_of(cluster.error());
@@ -361,14 +358,12 @@ awaitable<int> Worker::serve_set_token(net::HttpExchange& exchange, ClusterRoute
     co_return co_await refuse(exchange, BadInput::request_body, 400, std::move(message), std::move(extra));
   }
   const auto cookies = own_cookies(request.headers);
-  const CookieScope scope{shared_.options.base_url, is_secure(request.headers, shared_.tls != nullptr)};
-  for (auto& field : token_set_cookies(route.cluster, *token, cookies, scope))
+  for (auto& field : token_set_cookies(route.cluster, *token, cookies, cookie_scope(request.headers))) {
     extra.add("set-cookie", std::move(field));
-  if (const auto session = cookies.find(kSessionCookie); session != cookies.end()) {
-    for (auto* worker : shared_.workers) worker->take_token(session->second, route.cluster, *token);
-  } else {
-    extra.add("set-cookie", session_set_cookie(new_session_id(), scope));
   }
+  extra.add("set-cookie", session_cookie(request.headers));
+  const StoredToken stored{session_id_in(cookies), route.cluster, token_in_cookies(cookies, route.cluster), *token};
+  for (auto* worker : shared_.workers) worker->take_token(stored);
   std::string nothing;
   (void)co_await exchange.respond(200, std::move(extra), std::move(nothing));
   co_return 200;
@@ -425,9 +420,33 @@ awaitable<int> Worker::refuse(net::HttpExchange& exchange, BadInput kind, int st
   co_return co_await respond_status(exchange, status, std::move(message), std::move(headers));
 }
 
+CookieScope Worker::cookie_scope(const net::Headers& headers) const {
+  return {shared_.options.base_url, is_secure(headers, shared_.tls != nullptr)};
+}
+
+// The browser's own, for another day, or a new one.
+std::string Worker::session_cookie(const net::Headers& headers) const {
+  const auto id = session_id_in(own_cookies(headers));
+  return session_set_cookie(id.empty() ? new_session_id() : id, cookie_scope(headers));
+}
+
+result<kube::ClusterContext> Worker::resolve_brought(std::string_view cluster, std::string_view user_id,
+                                                     const net::ServerRequest& request, ClientAccess& access) {
+  // A token that is meant for ours must not go to another server of its name.
+  if (clusters_->contains(cluster)) {
+    std::string message = "a cluster of this name is served here; expected another name in the KUBECONFIG field";
+    return Error{Errc::conflict, std::move(message), 409};
+  }
+  const auto brought = shared_.dynamic_clusters.read(request.headers, cluster);
+  if (!brought) return brought.error();
+  auto context = access.as_owner(*brought);
+  if (context) shared_.dynamic_clusters.keep(user_id, *context);
+  return context;
+}
+
 result<kube::ClusterContext> Worker::resolve(std::string_view cluster, std::string_view user_id, ClientAccess& access) {
-  if (shared_.options.enable_dynamic_clusters) {
-    if (const auto own = shared_.dynamic_clusters.find(cluster, user_id)) return access.as_owner(*own);
+  if (shared_.options.enable_dynamic_clusters && !clusters_->contains(cluster)) {
+    if (auto own = shared_.dynamic_clusters.find(cluster, user_id)) return *std::move(own);
   }
   const auto known = clusters_->find(cluster);
   if (!known) return known.error();
@@ -440,10 +459,10 @@ session::ClusterAccess Worker::cluster_access(ClientPtr client) {
   access.resolve = [this, client](std::string_view cluster, std::string_view user_id) {
     return resolve(cluster, user_id, client->access);
   };
-  access.take_token = [client](std::string_view cluster, std::string_view token) -> result<void> {
+  access.take_token = [this, client](std::string_view cluster, std::string_view token) -> result<bool> {
     if (!is_token(token)) return Error{Errc::invalid_argument, "token: expected visible ASCII", 400};
-    client->access.take_token(cluster, token);
-    return {};
+    if (const auto known = clusters_->find(cluster); !known) return known.error();
+    return client->access.take_token(cluster, token);
   };
   return access;
 }
@@ -453,7 +472,8 @@ result<ClientAccess> Worker::access_of(const net::ServerRequest& request) const 
 }
 
 bool Worker::anonymous_allowed(const net::ServerRequest& request) const {
-  return anonymous_client_allowed(shared_.options.allow_anonymous_clients, shared_.loopback_listener,
+  return !passed_on_for_client(request.headers) &&
+         anonymous_client_allowed(shared_.options.allow_anonymous_clients, shared_.loopback_listener,
                                   request.headers.get("host"));
 }
 

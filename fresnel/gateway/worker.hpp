@@ -39,6 +39,14 @@ namespace fresnel::gateway {
 
 class Worker;
 
+// A browser has another token for a cluster, or none any more.
+struct StoredToken {
+  std::string session_id;  // the browser's
+  std::string cluster;
+  std::string old_token;  // that it had till now
+  std::string token;      // empty: none any more
+};
+
 // What all workers share. Immutable after start(), but for atomics.
 struct Shared {
   Shared(GatewayOptions gateway_options, Clusters known)
@@ -73,8 +81,8 @@ class Worker {
   void run();
   // From any thread: the clusters are others from now on; open subscriptions move to where they belong.
   void use_clusters(std::shared_ptr<const Clusters> clusters);
-  // From any thread: the browser of that session has another token for a cluster, or none any more.
-  void take_token(std::string session_id, std::string cluster, std::string token);
+  // From any thread.
+  void take_token(StoredToken stored);
   // Ends everything that clients began. The future is ready when their handlers have ended.
   [[nodiscard]] std::future<void> drain();
   // After the drain of all workers and the hub's stop: ends the thread. False when it would not end in time and had to
@@ -139,6 +147,10 @@ class Worker {
 
   [[nodiscard]] result<kube::ClusterContext> resolve(std::string_view cluster, std::string_view user_id,
                                                      ClientAccess& access);
+  [[nodiscard]] result<kube::ClusterContext> resolve_brought(std::string_view cluster, std::string_view user_id,
+                                                             const net::ServerRequest& request, ClientAccess& access);
+  [[nodiscard]] CookieScope cookie_scope(const net::Headers& headers) const;
+  [[nodiscard]] std::string session_cookie(const net::Headers& headers) const;
   [[nodiscard]] session::ClusterAccess cluster_access(ClientPtr client);
   [[nodiscard]] result<ClientAccess> access_of(const net::ServerRequest& request) const;
   [[nodiscard]] bool anonymous_allowed(const net::ServerRequest& request) const;
@@ -146,6 +158,8 @@ class Worker {
 
   Shared& shared_;
   const std::size_t number_;
+  std::shared_ptr<const Clusters> clusters_;
+  std::unordered_set<Client*> clients_;  // outlives what io_ still holds
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> guard_ = asio::make_work_guard(io_);
   net::CurlClient client_;
@@ -153,8 +167,6 @@ class Worker {
   ChannelRoutes channels_;
   Tunnels tunnels_;
   net::HttpServer server_;
-  std::shared_ptr<const Clusters> clusters_;
-  std::unordered_set<Client*> clients_;
   std::size_t handlers_ = 0;  // of Handling
   bool draining_ = false;
   bool told_drained_ = false;

@@ -88,7 +88,7 @@ StreamLease Hub::subscribe(StreamSource source, std::size_t home, std::weak_ptr<
   const std::size_t stream_thread = StreamKeyHash{}(source.key) % shards_.size();
   Shard& shard = *shards_[stream_thread];
   HomeThread thread{home, shards_.at(home)->executor};
-  auto metrics = metrics_.for_cluster(source.key.cluster);
+  auto metrics = metrics_.for_cluster(source.context.brought_by_client ? kBroughtClusters : source.key.cluster);
   asio::post(shard.executor, [shard = shard.shared_from_this(), id, thread = std::move(thread),
                               source = std::move(source), subscriber = std::move(subscriber),
                               options = std::move(options), metrics = std::move(metrics)]() mutable {

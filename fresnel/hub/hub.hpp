@@ -24,6 +24,9 @@ struct HubThread {
   net::HttpTransport* transport = nullptr;
 };
 
+// What clusters that clients bring are counted as, all together: their names are the clients' own, and without a bound.
+inline const std::string kBroughtClusters = "(brought)";
+
 struct StreamSource {
   StreamKey key;
   kube::ClusterContext context;  // asks with this credential; key.identity is its identity

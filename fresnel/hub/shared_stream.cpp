@@ -78,6 +78,7 @@ void SharedStream::join(SubscriberId id, const HomeThread& home, std::weak_ptr<S
             .forms = Forms::of(options.escaped, options.deflated),
             .bookmarks = options.bookmarks,
             .restart_after_gone = options.restart_after_gone,
+            .start_over = options.start_over,
             .initial_events = options.initial_events};
   count_readers(member.forms, true);
   metrics_->subscriptions.fetch_add(1, std::memory_order_relaxed);
@@ -116,6 +117,10 @@ awaitable<void> SharedStream::linger(std::weak_ptr<SharedStream> stream, std::sh
 // --- what a joiner is given
 
 void SharedStream::admit(SubscriberId id, Member& member) {
+  if (std::exchange(member.start_over, false)) {
+    send_gone(id, member, member.version.value_or(0));
+    return;
+  }
   if (member.initial_events.value_or(!member.version)) {
     send_state(id, member, {});
     return;
@@ -267,7 +272,6 @@ void SharedStream::on_events(std::vector<kube::WatchEvent> events) {
   auto batch = std::make_shared<Batch>();
   batch->events.reserve(events.size());
   for (auto& event : events) {
-    if (const auto version = kube::parse_resource_version(event.resource_version)) batch->position = *version;
     batch->has_bookmarks |= event.type == kube::WatchEvent::Type::bookmark;
     auto shared = publish(std::move(event), forms, *metrics_);
     progress_.saw(shared->event, watcher_.index(), clock_.now());
@@ -275,6 +279,7 @@ void SharedStream::on_events(std::vector<kube::WatchEvent> events) {
     log_.append(shared);
     batch->events.push_back(std::move(shared));
   }
+  batch->position = progress_.reached();
   for (const auto& [thread, port] : ports_) {
     post(port, [batch = std::shared_ptr<const Batch>(batch)](StreamPort& target) { target.deliver(*batch); });
   }
@@ -327,9 +332,10 @@ void SharedStream::on_status(const kube::WatchStatus& status) {
   } else {
     progress_.disconnected();
   }
-  // A credential that the API server does not take any more, a new one having been tried, ends what it had opened.
+  // A credential that the API server does not take any more, a new one having been tried, ends what it had opened. That
+  // none can be made just now (a plugin that fails) does not.
   const bool refused = status.phase == kube::WatchStatus::Phase::failing && is_refusal(status.error) &&
-                       (!listed_ || status.error.code == Errc::unauthorized);
+                       (!listed_ || status.error.status == 401);
   for (const auto& [thread, port] : ports_) {
     if (!refused) post(port, [status](StreamPort& target) { target.status(status); });
   }

@@ -37,6 +37,7 @@ struct JoinOptions {
   bool escaped = true;             // reads PublishedEvent::data_body (a multiplexer's subscription)
   bool deflated = false;           // has negotiated permessage-deflate
   bool restart_after_gone = true;  // after a 410: everything anew; false: the subscription ends
+  bool start_over = false;         // what the subscriber knows is of another server: it is told 410 at once
 };
 
 struct SharedStreamOptions {
@@ -74,6 +75,7 @@ class SharedStream : public std::enable_shared_from_this<SharedStream> {
     Forms forms;
     bool bookmarks;
     bool restart_after_gone;
+    bool start_over;
     std::optional<bool> initial_events;
     bool awaits_complete = false;
     bool inquired = false;  // the server is being asked whether it has come as far as `version`

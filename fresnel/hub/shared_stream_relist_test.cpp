@@ -303,6 +303,19 @@ TEST_P(SharedStreamRelistTest, AFailureLaterIsAStatusOnly) {
   expect_whole(client);
 }
 
+// Who comes from another server: its versions mean nothing here.
+TEST_P(SharedStreamRelistTest, AJoinerFromAnotherServerIsToldGoneAndStartsOver) {
+  cluster.put("a");
+  auto first = join();
+  JoinOptions options;
+  options.start_over = true;
+  auto other = join(cluster.revision(), options);
+  run();
+  EXPECT_EQ(other->gones, 1);
+  EXPECT_EQ(other->completions, 1);
+  EXPECT_EQ(other->objects, cluster.state());
+}
+
 // A token that the API server does not take any more: everybody is told, and may come with another.
 TEST_P(SharedStreamRelistTest, A401LaterEndsEachSubscription) {
   cluster.put("a");

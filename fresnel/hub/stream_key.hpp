@@ -13,7 +13,7 @@ namespace fresnel::hub {
 
 struct StreamKey {
   std::string cluster;
-  std::string identity;  // kube::Credential::identity(): streams are shared only between equal credentials
+  std::string identity;  // kube::ClusterContext::identity(): streams are shared only between equals
   std::string path;
   std::string accept;
   std::string query;  // normalised, see normalise_query

@@ -31,7 +31,12 @@ class Recorder : public StreamSubscriber {
 
   void on_events(std::span<const EventPtr> events, std::uint64_t reached) override {
     for (const auto& event : events) take(*event);
-    if (reached != 0) position = reached;
+    if (hook && reached == 0) hook();
+    if (reached == 0) return;
+    // From there a resume would repeat or miss something.
+    const bool starts_over = std::exchange(gones_at_position_, gones) != gones;
+    if (reached < position && !starts_over) fault("the position went back from " + std::to_string(position));
+    position = reached;
     if (hook) hook();
   }
   void on_complete() override {
@@ -66,6 +71,8 @@ class Recorder : public StreamSubscriber {
 
  private:
   using Type = kube::WatchEvent::Type;
+
+  int gones_at_position_ = 0;
 
   void fault(const std::string& text) { faults.push_back(text + " (" + (told.empty() ? "" : told.back()) + ")"); }
 

@@ -153,6 +153,7 @@ net::HttpRequest ApiClient::addressed(net::HttpRequest request, const ClusterCon
   request.tls = context.tls;
   request.proxy_url = context.proxy_url;
   context.credential.authorize(request.headers);
+  if (context.brought_by_client) request.headers.set("Via", std::string(kVia));
   return request;
 }
 

@@ -27,6 +27,8 @@
 namespace fresnel::kube {
 
 inline constexpr std::string_view kJson = "application/json";
+// What requests to clusters that clients brought have as Via.
+inline constexpr std::string_view kVia = "1.1 fresnel";
 
 struct ApiRequest {
   std::string method = "GET";

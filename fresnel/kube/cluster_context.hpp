@@ -23,6 +23,9 @@ struct ClusterContext {
   std::shared_ptr<const net::TlsOptions> tls;  // carries the client certificate too; null: system roots
   Credential credential;
   std::shared_ptr<CredentialSource> source = nullptr;  // null: the credential stays as it is
+  // From a kubeconfig that a client sent. Its server may be anything, this program's own listener too: requests say by
+  // `Via` (RFC 9110 section 7.6.3) that they were passed on, so that nothing is lent to them.
+  bool brought_by_client = false;
 
   // Stands in keys for how the cluster is reached and as whom: equal only when answers would be. With a source it stays
   // while the source's tokens come and go.

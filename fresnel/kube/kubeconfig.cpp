@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 #include "fresnel/base/file.hpp"
@@ -23,11 +24,13 @@ std::string environment(const char* name) {
   return value == nullptr ? std::string() : std::string(value);
 }
 
-Kubeconfig resolve_all(const Sections& sections, const ContextRules& rules) {
+// `only`: that context, empty: all.
+Kubeconfig resolve_all(const Sections& sections, const ContextRules& rules, std::string_view only = {}) {
   Kubeconfig config;
   config.current_context = sections.current_context;
   config.files = sections.files;
   for (const Section& section : sections.contexts) {
+    if (!only.empty() && section.name != only) continue;
     KubeconfigEntry entry{section.name, {}, {}, resolve_context(sections, section, rules)};
     if (auto cluster = section.text("cluster")) entry.cluster = *std::move(cluster);
     if (const Section* cluster = find_section(sections.clusters, entry.cluster)) {
@@ -85,12 +88,17 @@ result<Kubeconfig> load_kubeconfig(const KubeconfigOptions& options) {
   return config;
 }
 
-result<Kubeconfig> parse_untrusted_kubeconfig(const std::string& text, const std::string& name) {
+result<Kubeconfig> parse_untrusted_kubeconfig(const std::string& text, const std::string& name,
+                                              std::string_view context) {
   Sections sections;
   if (auto done = sections.merge(name, text); !done) return done.error();
   ContextRules rules;
   rules.inline_only = true;
-  return resolve_all(sections, rules);
+  auto config = resolve_all(sections, rules, context);
+  for (auto& entry : config.contexts) {
+    if (entry.context) entry.context->brought_by_client = true;
+  }
+  return config;
 }
 
 result<ClusterContext> Kubeconfig::find(std::string_view name) const {

@@ -47,7 +47,8 @@ struct Kubeconfig {
   std::vector<KubeconfigEntry> contexts;  // in the order of the files
   std::string current_context;            // empty: none is set
   std::vector<std::string> files;         // those that were read
-  // Every file that would make another Kubeconfig if it changed: those that were looked for, certificates, tokens.
+  // Every file that would make another Kubeconfig if it changed: those that were looked for, certificates, and token
+  // files that cannot be read yet (the others' sources read them again by themselves).
   std::vector<std::string> depends_on;
 
   // The context of that name; the current one when `name` is empty. Errors: not_found, or the context's own.
@@ -59,7 +60,8 @@ struct Kubeconfig {
 [[nodiscard]] result<Kubeconfig> load_kubeconfig(const KubeconfigOptions& options);
 
 // The contexts in a text that is not trusted, from a client for one: what names a file, a program or a proxy is an
-// error of its context. `name` stands for the file in messages.
-[[nodiscard]] result<Kubeconfig> parse_untrusted_kubeconfig(const std::string& text, const std::string& name);
+// error of its context. `name` stands for the file in messages; `context` is the only one that is wanted, empty: all.
+[[nodiscard]] result<Kubeconfig> parse_untrusted_kubeconfig(const std::string& text, const std::string& name,
+                                                            std::string_view context = {});
 
 }  // namespace fresnel::kube

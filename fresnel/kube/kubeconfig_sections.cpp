@@ -97,7 +97,10 @@ result<std::vector<std::string>> Section::texts(const char* field) const {
 
 std::string Section::resolve_path(const std::string& path) const {
   namespace fs = std::filesystem;
-  return fs::path(path).is_absolute() ? path : (fs::path(file).parent_path() / path).lexically_normal().string();
+  if (fs::path(path).is_absolute()) return path;
+  // Absolute, so that a program in the kubeconfig's folder is never looked for in PATH.
+  std::error_code unknown;
+  return (fs::absolute(file, unknown).parent_path() / path).lexically_normal().string();
 }
 
 result<void> Sections::merge(const std::string& file, const std::string& text) {

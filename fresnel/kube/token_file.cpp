@@ -25,7 +25,8 @@ TokenFile::TokenFile(std::string path, std::string place, std::string fallback)
     : path_(std::move(path)),
       place_(std::move(place)),
       identity_(net::sha256_hex("tokenFile\n" + path_ + "\n" + net::sha256_hex(fallback))),
-      token_(trimmed(fallback)) {}
+      token_(trimmed(fallback)),
+      generation_(token_.empty() ? 0 : 1) {}
 
 awaitable<result<Credential>> TokenFile::get() {
   const auto self = shared_from_this();
@@ -36,7 +37,7 @@ result<Credential> TokenFile::read() {
   const std::lock_guard lock(mutex_);
   look();
   if (token_.empty()) {
-    return Error{.code = Errc::unauthorized, .message = fmt::format("{}: {}", place_, problem_), .status = 401};
+    return Error{.code = Errc::unauthorized, .message = fmt::format("{}: {}", place_, problem_)};
   }
   Credential credential;
   credential.bearer_token = token_;

@@ -161,6 +161,7 @@ class Watcher::Driver : public std::enable_shared_from_this<Driver> {
     if (stopped_) co_return Stop{};
     if (failure) {
       response_.reset();
+      if (renewed_) co_return std::nullopt;  // ended by us: this time by pages
       streaming_refused_ = failure->status == 400 || failure->status == 422 || failure->code == Errc::timeout;
       if (streaming_refused_) co_return std::nullopt;
       co_return ListFailed{*std::move(failure)};

@@ -41,9 +41,10 @@ void DirectWatchSession::join_stream(const kube::ClusterContext& context) {
   join(services_, std::move(source), std::move(options), shared_from_this());
 }
 
-void DirectWatchSession::refresh() {
-  if (failure_) return;
+void DirectWatchSession::refresh(std::string_view cluster) {
+  if (failure_ || (!cluster.empty() && cluster != request_.cluster)) return;
   const auto context = access_.resolve(request_.cluster, request_.user_id);
+  if (!context && context.error().code == Errc::not_found && !request_.user_id.empty()) return;  // as the other session
   if (!context) {
     leave();
     take_failure(context.error());
@@ -113,6 +114,7 @@ void DirectWatchSession::take_complete() {
 void DirectWatchSession::take_status(const kube::WatchStatus&) {}
 
 void DirectWatchSession::take_failure(const Error& error) {
+  if (failure_) return;  // it has been told why it ends
   failure_ = error;
   if (!std::exchange(decided_, true)) changed_.cancel();
   if (sender_) end_with(error);

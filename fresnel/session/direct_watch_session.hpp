@@ -1,7 +1,7 @@
 // One direct watch socket: `GET <base-url>/clusters/<name>/<api path>?watch=1&...` with an Upgrade. Events travel as
 // kube-apiserver sends them, one JSON text a frame, from the same SharedStream as the multiplexer's.
 //
-//   auto watch = DirectWatchSession::open(services, access, cluster, user, path, query, accept, deflated);
+//   auto watch = DirectWatchSession::open(services, access, request);
 //   if (!watch) ... respond
 //   auto admitted = co_await watch->admitted();      // before the upgrade: a refusal is an HTTP status
 //   if (!admitted) ... respond
@@ -48,7 +48,7 @@ class DirectWatchSession final : public MovableSubscription,
   // Until the connection, the watch's timeoutSeconds or its version ends.
   [[nodiscard]] awaitable<void> serve(std::shared_ptr<net::WebSocketConnection> connection);
 
-  void refresh() override;
+  void refresh(std::string_view cluster) override;
 
  private:
   void take_events(std::span<const hub::EventPtr> events) override;

@@ -30,11 +30,16 @@ class MovableSubscription::Seat final : public hub::StreamSubscriber {
 void MovableSubscription::join(const SessionServices& services, hub::StreamSource source, hub::JoinOptions options,
                                std::shared_ptr<MovableSubscription> self) {
   const bool moves = std::exchange(at_, hash_of(source.context)) != 0;
+  const auto server = std::hash<std::string>{}(source.context.server);
+  const bool same_server = std::exchange(server_, server) == server;
   std::shared_ptr<hub::StreamSubscriber> subscriber = self;
   if (moves) {
-    if (position_ != 0) {
+    // Initial events that have not been told to their end begin again: only then can their end be told.
+    const bool begun = position_ != 0 && (completed_ || !options.initial_events.value_or(false));
+    if (begun) {
       options.resource_version = std::to_string(position_);
       options.initial_events = false;
+      options.start_over = !same_server;
     }
     subscriber = seat_ = std::make_shared<Seat>(self);
   }

@@ -19,8 +19,8 @@ namespace fresnel::session {
 
 class MovableSubscription : public hub::StreamSubscriber {
  public:
-  // Joins, or moves to, the stream of `source`. A move keeps everything of `options` but the version, which is the
-  // position reached as soon as there is one. `self` is this subscription's owner.
+  // Joins, or moves to, the stream of `source`. A move goes on from the position reached; where the server is another
+  // one, versions mean nothing there, and the subscription is told 410. `self` is this subscription's owner.
   void join(const SessionServices& services, hub::StreamSource source, hub::JoinOptions options,
             std::shared_ptr<MovableSubscription> self);
   // Whether the subscription's stream is the one of this cluster and identity.
@@ -50,6 +50,7 @@ class MovableSubscription : public hub::StreamSubscriber {
   hub::StreamLease lease_;
   std::shared_ptr<Seat> seat_;  // null: never moved
   std::size_t at_ = 0;
+  std::size_t server_ = 0;  // a hash of its URL
   std::uint64_t position_ = 0;
   bool completed_ = false;
 };

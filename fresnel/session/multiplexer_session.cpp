@@ -155,7 +155,7 @@ class MultiplexerSession final : public LiveSession {
     return true;
   }
 
-  void refresh() override;
+  void refresh(std::string_view cluster) override;
   void answer(std::string text) { pacer_->answer(std::move(text)); }
   void end(std::string_view key) {
     if (const auto it = subscriptions_.find(key); it != subscriptions_.end()) subscriptions_.erase(it);
@@ -163,13 +163,14 @@ class MultiplexerSession final : public LiveSession {
 
  private:
   [[nodiscard]] result<void> request(const ClientMessage& message, std::string_view prefix) {
-    if (!message.token.empty()) {
-      if (const auto taken = access_.take_token(message.cluster_id, message.token); !taken) return taken.error();
-      refresh();
-    }
-    if (subscriptions_.contains(wire::key_in(prefix))) return {};  // live already: no replay, no second COMPLETE
     auto path = api_path_of(message.path, services_.base_url);
     if (!path) return path.error();
+    if (!message.token.empty()) {
+      const auto taken = access_.take_token(message.cluster_id, message.token);
+      if (!taken) return taken.error();
+      if (*taken) refresh(message.cluster_id);
+    }
+    if (subscriptions_.contains(wire::key_in(prefix))) return {};  // live already: no replay, no second COMPLETE
     if (subscriptions_.size() >= services_.limits.max_subscriptions) {
       return Error{Errc::throttled, "too many subscriptions on one connection", 429, "TooManyRequests"};
     }
@@ -202,7 +203,7 @@ class MultiplexerSession final : public LiveSession {
   std::unordered_set<std::shared_ptr<MultiplexerSubscription>, KeyHash, KeyEqual> subscriptions_;
 };
 
-void MultiplexerSession::refresh() {
+void MultiplexerSession::refresh(std::string_view cluster) {
   const std::vector<std::shared_ptr<MultiplexerSubscription>> now(subscriptions_.begin(), subscriptions_.end());
   struct Answer {
     result<kube::ClusterContext> context;
@@ -211,6 +212,7 @@ void MultiplexerSession::refresh() {
   std::map<std::pair<std::string, std::string>, Answer> answers;  // one a cluster and user, however many subscriptions
   for (const auto& subscription : now) {
     const auto address = subscription->address();
+    if (!cluster.empty() && cluster != address.cluster_id) continue;
     const auto key = std::pair(address.cluster_id, address.user_id);
     auto known = answers.find(key);
     if (known == answers.end()) {
@@ -219,6 +221,8 @@ void MultiplexerSession::refresh() {
       known = answers.emplace(key, Answer{std::move(asked), hash}).first;
     }
     const auto& context = known->second.context;
+    // A cluster that its user brought is forgotten after a while; what is open goes on.
+    if (!context && context.error().code == Errc::not_found && !address.user_id.empty()) continue;
     if (!context) {
       subscription->fail(context.error());
       continue;

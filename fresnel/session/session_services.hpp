@@ -37,8 +37,9 @@ struct ClusterAccess {
   // Which cluster the client means, and as whom it may ask there. `user_id` is the client's label for itself, maybe
   // empty. Errors: not_found, unauthorized.
   std::function<result<kube::ClusterContext>(std::string_view cluster, std::string_view user_id)> resolve;
-  // The client's token for a cluster, from now on. Error invalid_argument: it can be none.
-  std::function<result<void>(std::string_view cluster, std::string_view token)> take_token;
+  // The client's token for a cluster, from now on; false when it was that already. Errors: invalid_argument: it can be
+  // none; not_found: there is no such cluster.
+  std::function<result<bool>(std::string_view cluster, std::string_view token)> take_token;
 };
 
 struct SessionServices {

@@ -1,6 +1,7 @@
 // Credentials that change while clients watch, on a simulated and on the real API server: nobody misses an event,
 // nobody sees one twice, and nobody keeps a right that is gone.
 #include <filesystem>
+#include <utility>
 
 #include "fresnel/base/base64url.hpp"
 #include "tests/e2e/harness.hpp"
@@ -126,10 +127,12 @@ TEST_P(Credentials, SetTokenMovesTheSubscriptionsOfItsBrowser) {
   const auto client = raw("/wsMultiplexer", browser);
   client->send(request("watch=1"));
   ASSERT_TRUE(until([&] { return names(*client) == Names{"a"}; }));
+  std::string stored;  // as the browser has it
   const auto set_token = [&](const std::string& token) {
+    const std::string cookie = "Cookie: fresnel-session=0123456789abcdef0123456789abcdef; headlamp-auth-east.0=";
     return http({.method = "POST",
                  .url = gateway_url() + "/clusters/east/set-token",
-                 .headers = {"Cookie: fresnel-session=0123456789abcdef0123456789abcdef"},
+                 .headers = {cookie + std::exchange(stored, token)},
                  .body = R"({"token":")" + token + "\"}"})
         .status;
   };

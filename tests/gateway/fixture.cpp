@@ -124,6 +124,11 @@ void GatewayTest::start(gateway::GatewayOptions options) {
   const auto add = [&](const kube::ClusterContext& c) { entries.push_back({c.name, c.cluster, c.server, c}); };
   add(context("sim", sim_->url()));
   add(context("up", upstream_.url() + "/prefix"));
+  auto basic = context("basic", upstream_.url());
+  basic.credential = {};
+  basic.credential.username = "ann";
+  basic.credential.password = "pass";
+  add(basic);
   auto carol = context("as-carol", upstream_.url());
   carol.credential.impersonate.user = "carol";
   add(carol);
