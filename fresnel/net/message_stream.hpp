@@ -42,7 +42,7 @@ struct DialRequest {
   std::string url;  // ws, wss, http or https
   Headers headers;
   std::vector<std::string> protocols;  // offered subprotocols
-  std::string proxy_url;                 // http, https or socks5; empty: as the environment says
+  std::string proxy_url;               // http, https or socks5; empty: as the environment says
   std::shared_ptr<const TlsOptions> tls;
   Duration timeout = seconds(10);       // DNS, TCP, TLS and the handshake
   std::size_t max_message = 64u << 20;  // bytes inbound
