@@ -188,6 +188,12 @@ class Program {
       }
     }
   }
+  // One thing that one of the threads has to do, so that what has been sent is still on its way.
+  void run_one(std::size_t thread) {
+    auto& loop = *loops_[thread % threads_];
+    loop.restart();
+    loop.poll_one();
+  }
   // What is left to do at this moment comes first.
   void advance(Duration by) {
     run();
