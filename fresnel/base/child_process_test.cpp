@@ -287,6 +287,9 @@ TEST_F(RunningChild, IsKilledWithItsGroupWhenTheExecutorEnds) {
   EXPECT_TRUE(alive_.hangs_up());
 }
 
+// Not with UBSan: it looks whether memory can be read through a pipe of its own, and without a descriptor for that
+// takes every object for a broken one.
+#if !defined(__SANITIZE_ADDRESS__)
 TEST_F(ChildProcess, LeavesNothingBehindWhenDescriptorsRunOut) {
   rlimit before{};
   getrlimit(RLIMIT_NOFILE, &before);
@@ -312,6 +315,7 @@ TEST_F(ChildProcess, LeavesNothingBehindWhenDescriptorsRunOut) {
   EXPECT_TRUE(end);
   EXPECT_GE(more, 5u) << "two pipes and the pidfd";
 }
+#endif
 
 }  // namespace
 }  // namespace fresnel

@@ -59,7 +59,9 @@ class Extractor {
   [[nodiscard]] ByteRange range(std::string_view part) const {
     return {static_cast<std::size_t>(part.data() - parsed_), part.size()};
   }
-  [[nodiscard]] std::string_view view(ByteRange place) const { return text_.substr(place.offset, place.size); }
+  [[nodiscard]] std::string_view view(ByteRange place) const {
+    return place.offset <= text_.size() ? text_.substr(place.offset, place.size) : std::string_view();
+  }
 
   void set_type(std::string_view type) {
     for (const auto& [name, value] : kTypes) {
@@ -132,6 +134,21 @@ Error malformed(std::string_view why) {
   return Error{Errc::protocol, "a watch event is no JSON object with type and object: " + std::string(why)};
 }
 
+// Whether everything that was found in the object stands there.
+bool is_within_object(const WatchEvent& event, std::string_view text) {
+  const char* const begin = text.data() + event.object.offset;
+  const char* const end = begin + event.object.size;
+  const auto holds = [&](std::string_view view) {
+    return view.empty() || (view.data() >= begin && view.data() + view.size() <= end);
+  };
+  const auto& columns = event.columns_place;
+  const bool columns_fit =
+      columns.size == 0 || (columns.offset >= event.object.offset &&
+                            columns.offset + columns.size <= event.object.offset + event.object.size);
+  return event.object.offset + event.object.size <= text.size() && columns_fit && holds(event.uid) &&
+         holds(event.namespace_) && holds(event.name) && holds(event.resource_version);
+}
+
 std::string padded(std::size_t size) {
   std::string text;
   text.reserve(size + kParserPadding);
@@ -188,6 +205,9 @@ result<WatchEvent> parse_watch_event(SharedBytes bytes) {
     return malformed(error.what());
   }
   if (event.object.size == 0) return malformed("there is no object");
+  // simdjson skips without a check what is no JSON (an open bracket in a Table's columns), and may go on in other
+  // parts.
+  if (!is_within_object(event, text)) return malformed("its brackets do not match");
   event.bytes = std::move(bytes);
   return event;
 }

@@ -123,6 +123,13 @@ TEST(WatchEvent, MalformedTextIsAnError) {
   }
 }
 
+// What stands behind the open bracket is not the object's any more, though its keys are found.
+TEST(WatchEvent, BracketsThatDoNotMatchAreAnError) {
+  EXPECT_FALSE(parse_watch_event(SharedBytes(std::string_view(
+      R"({"type":"ADDED","object":{"kind":"Table","columnDefinitions":["a{n":"Name"}],"rows":[{"cells":["a"],)"
+      R"("object":{"metadata":{"name":"a","uid":"u","resourceVersion":"6"}}}]}})"))));
+}
+
 TEST(WatchEvent, RewritesTypeAndVersion) {
   const auto event = with_type_and_version(parse(kPod), Type::deleted, "1234");
   EXPECT_EQ(event.type, Type::deleted);

@@ -48,7 +48,9 @@ TEST_F(NatsBrokerTest, NobodyWaitsForAGatewayThatSaidGoodbye) {
 TEST_F(NatsBrokerTest, ManyArePresent) {
   test::NatsServer server;
   auto options = quick(server.url());
-  options.presence_timeout = std::chrono::minutes(5);  // however long a slow build takes for so many
+  // However long a slow build takes for so many: heartbeats wait meanwhile, too.
+  options.presence_timeout = std::chrono::minutes(5);
+  options.alive_interval = std::chrono::minutes(1);
   Gateway a(io_, options);
   Gateway b(io_, options);
   a.wait_for_status(true);
